@@ -1,0 +1,147 @@
+"""Settings: `DQI_*` variables, `dqi.toml`, `[tool.dqi]` of pyproject.toml, in this order.
+
+What a person gives on the command line or in a call beats all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    PyprojectTomlConfigSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from dqi_tracking.errors import ConfigError
+from dqi_tracking.types import Duplicates, NanPolicy, Units
+
+LOSS_ALIASES: tuple[str, ...] = (
+    "loss",
+    "train/loss",
+    "training/loss",
+    "train_loss_step",
+    "train_loss_epoch",
+    "loss_step",
+    "loss_epoch",
+    "loss_metrics/global_avg_loss",
+    "lm loss",
+    "reduced_train_loss",
+    "loss/train/total",
+    "total_loss",
+    "raw_loss",
+    "epoch/loss",
+    "batch/loss",
+    "train/box_loss + train/cls_loss + train/dfl_loss",
+    "train-logloss",
+    "train-mlogloss",
+    "train-rmse",
+    "training-binary_logloss",
+    "training-multi_logloss",
+    "training-l2",
+)
+"""Names of the training loss in HF Trainer, Lightning, Keras, torchtitan, Megatron, NeMo,
+Composer, fastai, detectron2, ultralytics (a sum), XGBoost and LightGBM."""
+
+GRAD_NORM_ALIASES: tuple[str, ...] = (
+    "grad_norm",
+    "train/grad_norm",
+    "gradient_norm",
+    "grad-norm",
+    "global_grad_norm",
+    "grad_2.0_norm_total",
+    "l2_norm/grad/global",
+)
+"""Names of the global gradient norm in the same frameworks."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default.
+
+    Parameters
+    ----------
+    tracking_uri : str, optional
+        MLflow store to use instead of `MLFLOW_TRACKING_URI`.
+    loss_key, grad_norm_key : str, optional
+        Metric to read, whatever the aliases say.
+    loss_aliases, grad_norm_aliases : tuple of str
+        Names that are taken for the loss and the gradient norm. Case and the separators
+        ``/ - _ .`` and space make no difference; `a + b` means the sum of two metrics.
+    nan_policy, units, duplicates, weights
+        As in `dqi_tracking.score`.
+    jobs : int
+        Runs worked on at the same time.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DQI_",
+        toml_file="dqi.toml",
+        pyproject_toml_table_header=("tool", "dqi"),
+        extra="forbid",
+        frozen=True,
+    )
+
+    tracking_uri: str | None = None
+    loss_key: str | None = None
+    grad_norm_key: str | None = None
+    loss_aliases: tuple[str, ...] = LOSS_ALIASES
+    grad_norm_aliases: tuple[str, ...] = GRAD_NORM_ALIASES
+    nan_policy: NanPolicy = "propagate"
+    units: Units = "relative"
+    duplicates: Duplicates = "last"
+    weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
+    jobs: int = 1
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources, strongest first."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls),
+            PyprojectTomlConfigSettingsSource(settings_cls),
+        )
+
+
+def load_settings(**given: Any) -> Settings:
+    """Read the settings of this folder and environment.
+
+    Parameters
+    ----------
+    **given
+        Values that a person gave; those that are None count as not given.
+
+    Returns
+    -------
+    Settings
+
+    Raises
+    ------
+    ConfigError
+        When a value is not of its kind, a name is not known, or a file is not TOML.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        raise ConfigError(
+            f"setting `{name}`: {first['msg'].lower()}",
+            fix=f"correct `{name}` in the option, DQI_{name.upper()}, dqi.toml or pyproject.toml",
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"settings cannot be read: {error}",
+            fix="correct the DQI_* variable (lists are JSON: [0.5, 0.3, 0.2]), dqi.toml or "
+            "pyproject.toml",
+        ) from error

@@ -1,0 +1,133 @@
+"""The `Tracker` protocol: what every tracker can do, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from dqi_tracking.errors import ReadRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dqi_tracking.errors import DQIError
+    from dqi_tracking.types import History, RunRef, Stamp
+
+FINISHED = frozenset({"FINISHED"})
+FAILED = frozenset({"FAILED", "KILLED"})
+RUNNING = frozenset({"RUNNING", "SCHEDULED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which runs of the address are meant.
+
+    Attributes
+    ----------
+    where : str
+        Filter in the tracker's own language; empty for all.
+    include_failed, include_running : bool
+        Finished runs are always meant; deleted ones never.
+    since : int
+        Only runs that ended (or, while running, started) at or after this time, in milliseconds
+        since the epoch.
+    limit : int, optional
+        At most so many, the newest first.
+    """
+
+    where: str = ""
+    include_failed: bool = False
+    include_running: bool = False
+    since: int = 0
+    limit: int | None = None
+
+    def wants(self, ref: RunRef) -> bool:
+        """Tell whether the run's status and time are among those asked for."""
+        wanted = (
+            ref.status in FINISHED
+            or (self.include_failed and ref.status in FAILED)
+            or (self.include_running and ref.status in RUNNING)
+        )
+        return wanted and (ref.ended or ref.started) >= self.since
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of reading one run: a history, or the error that says why not."""
+
+    ref: RunRef
+    history: History | None = None
+    error: DQIError | None = None
+
+    def found(self) -> History:
+        """Return the history, or raise the error."""
+        if self.history is None:
+            raise self.error or ReadRejected(
+                "the tracker gave nothing", fix="run `dqi doctor`", run=self.ref.run_id
+            )
+        return self.history
+
+
+class View(NamedTuple):
+    """A page of the tracker's own UI; both empty where there is none."""
+
+    url: str
+    command: str
+    """What starts the UI first, for a store that no server serves yet."""
+
+
+class Tracker(Protocol):
+    """A place that holds runs, opened at one address.
+
+    Implementations translate their backend's errors into `dqi_tracking.errors`, and hold no
+    state that two threads could not share.
+    """
+
+    address: str
+    """What was opened, without credentials."""
+
+    def find(self, query: Query) -> Iterator[RunRef]:
+        """Yield the runs that the query means, newest first.
+
+        Costs a request a page, never one a run.
+
+        Raises
+        ------
+        TrackerError
+            When the address holds nothing, is not reached, refuses, or rejects the filter.
+        """
+        ...
+
+    def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
+        """Yield one `Reading` for each run, in order, reading many at once where possible.
+
+        What is wrong with one run comes as its `Reading.error`, so that the others are read.
+        """
+        ...
+
+    def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
+        """Put files, metrics and facts on a run, the fact `fingerprint` last of all.
+
+        Parameters
+        ----------
+        ref : RunRef
+            The run; its status, end time and a person's own tags stay as they are.
+        stamp : Stamp
+            Metrics (NaN allowed) and facts.
+        files : mapping of str to bytes
+            Contents by file name, below `dqi/`.
+
+        Raises
+        ------
+        TrackerError
+            When something was not written. The run then carries no new fingerprint.
+        """
+        ...
+
+    def view(self, ref: RunRef | None = None) -> View:
+        """Return where the tracker's own UI shows the run, or the table sorted by `dqi`."""
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        ...

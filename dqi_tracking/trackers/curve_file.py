@@ -1,0 +1,179 @@
+"""A `.csv` or `.parquet` file of curves: one row a logged step, one column a metric.
+
+An empty cell (null) means that nothing was logged at this step; `nan` means that NaN was.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dqi_tracking.errors import (
+    ConfigError,
+    DQIError,
+    ReadRejected,
+    StoreNotFound,
+    WriteRejected,
+)
+from dqi_tracking.trackers.base import Query, Reading, View
+from dqi_tracking.trackers.keys import KeyResolver
+from dqi_tracking.trackers.series import Series, history_of
+from dqi_tracking.types import RunRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dqi_tracking.config import Settings
+    from dqi_tracking.types import FloatArray, Stamp
+
+STEP_COLUMNS = ("step", "global_step", "_step", "trainer/global_step", "iteration", "iter", "epoch")
+RUN_COLUMNS = ("run", "run_id", "run_name")
+
+
+class CurveFileTracker:
+    """The runs of one file; there is nowhere to write to.
+
+    Parameters
+    ----------
+    path : Path
+    table : pyarrow.Table
+        A step column, metric columns, and a run column where the file holds several runs.
+    settings : Settings
+    """
+
+    def __init__(self, path: Path, table: Any, settings: Settings) -> None:
+        self.address = str(path)
+        self._path = path
+        names = set(table.column_names)
+        twice = sorted(name for name in names if table.column_names.count(name) > 1)
+        if twice:
+            raise ReadRejected(
+                f"`{path}` has more than one column `{twice[0]}`", fix="rename or drop one of them"
+            )
+        step = next((name for name in STEP_COLUMNS if name in names), None)
+        self._run = next((name for name in RUN_COLUMNS if name in names), None)
+        if step is None:
+            raise ReadRejected(
+                f"`{path}` has no step column among {', '.join(sorted(names)) or 'no columns'}",
+                fix=f"name the column one of {', '.join(STEP_COLUMNS)}",
+            )
+        self._step = step
+        self._table = table if self._run is None else _with_text(table, self._run)
+        metrics = [name for name in table.column_names if name not in (self._step, self._run)]
+        self._candidates = KeyResolver(settings).candidates(metrics)
+
+    @classmethod
+    def open(cls, address: str, settings: Settings) -> CurveFileTracker:
+        """Read the file.
+
+        Raises
+        ------
+        StoreNotFound
+            When there is no such file.
+        ReadRejected
+            When it is not what its ending says, or has no step column.
+        """
+        path = Path(address).expanduser()
+        if not path.is_file():
+            raise StoreNotFound(f"no file `{path}`", fix="correct the path")
+        import pyarrow as pa
+        import pyarrow.csv
+        import pyarrow.parquet
+
+        try:
+            if path.suffix.lower() == ".csv":
+                convert = pyarrow.csv.ConvertOptions(
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    column_types=dict.fromkeys(RUN_COLUMNS, pa.string()),
+                )
+                table = pyarrow.csv.read_csv(path, convert_options=convert)
+            else:
+                table = pyarrow.parquet.read_table(path)
+        except (pa.ArrowException, OSError) as error:
+            raise ReadRejected(
+                f"`{path}` cannot be read: {str(error).splitlines()[0]}",
+                fix="check that the file is whole, and what its ending says",
+            ) from error
+        return cls(path, table, settings)
+
+    def find(self, query: Query) -> Iterator[RunRef]:
+        """Yield the runs in the order of their first row; there are no filters.
+
+        Raises
+        ------
+        ConfigError
+            When `query.where` is given.
+        """
+        if query.where:
+            raise ConfigError("a curve file has no filters", fix="leave --where out")
+        names: list[str] = (
+            [self._path.stem]
+            if self._run is None
+            else self._table.column(self._run).unique().to_pylist()
+        )
+        for name in names[: query.limit]:
+            yield RunRef(
+                run_id=name,
+                name=name,
+                group=self._path.name,
+                loss_keys=self._candidates.loss,
+                grad_norm_keys=self._candidates.grad_norm,
+            )
+
+    def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
+        """Yield the history of each run."""
+        for ref in refs:
+            try:
+                rows = self._rows(ref)
+                yield Reading(ref, history_of(ref, lambda key, rows=rows: self._series(rows, key)))
+            except DQIError as error:
+                yield Reading(ref, error=error)
+
+    def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
+        """Refuse: a file of curves has no place for scores."""
+        del stamp, files
+        raise WriteRejected(
+            f"a curve file holds no scores: `{self.address}`",
+            fix="leave --write out, and redirect --json or --csv into a file",
+            run=ref.run_id,
+        )
+
+    def view(self, ref: RunRef | None = None) -> View:
+        """Return nothing: there is no UI."""
+        del ref
+        return View("", "")
+
+    def close(self) -> None:
+        """Forget nothing: the table goes with the object."""
+
+    def _rows(self, ref: RunRef) -> Any:
+        if self._run is None:
+            return self._table
+        import pyarrow.compute as pc
+
+        return self._table.filter(pc.field(self._run) == ref.run_id)
+
+    def _series(self, rows: Any, key: str) -> Series:
+        logged = rows.filter(rows.column(key).is_valid())
+        return Series(self._numbers(logged, self._step), self._numbers(logged, key))
+
+    def _numbers(self, rows: Any, name: str) -> FloatArray:
+        import pyarrow as pa
+
+        try:
+            column = rows.column(name).cast(pa.float64(), safe=False)
+        except pa.ArrowException as error:
+            raise ReadRejected(
+                f"column `{name}` of `{self.address}` holds something that is not a number",
+                fix="clean the column, or name another with --loss-key",
+            ) from error
+        return np.asarray(column, dtype=np.float64)
+
+
+def _with_text(table: Any, column: str) -> Any:
+    """Return the table with one column as text, whatever it holds: 7 and 2024-01-01 are names."""
+    text = table.column(column).cast("string").fill_null("")
+    return table.set_column(table.column_names.index(column), column, text)

@@ -1,0 +1,147 @@
+"""A tracker in memory: real, small, and shipped for users' own tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dqi_tracking.config import Settings, load_settings
+from dqi_tracking.errors import ConfigError, DQIError, RunNotFound
+from dqi_tracking.trackers.base import Query, Reading, View
+from dqi_tracking.trackers.keys import KeyResolver
+from dqi_tracking.trackers.series import Series, history_of
+from dqi_tracking.types import RunRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from dqi_tracking.types import Stamp
+
+
+@dataclass(slots=True)
+class MemoryRun:
+    """One run: what was logged on it, and what DQI wrote."""
+
+    run_id: str
+    name: str = ""
+    group: str = "memory"
+    status: str = "FINISHED"
+    started: int = 0
+    ended: int = 0
+    metrics: dict[str, list[tuple[float, float]]] = field(
+        default_factory=dict[str, list[tuple[float, float]]]
+    )
+    stamp: Stamp | None = None
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    n_writes: int = 0
+
+
+class MemoryTracker:
+    """Runs in a dictionary, behind the `Tracker` protocol.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Metric keys and aliases.
+
+    Examples
+    --------
+    >>> from dqi_tracking.trackers.memory import MemoryTracker
+    >>> tracker = MemoryTracker()
+    >>> run = tracker.add("r1", loss=zip(range(30), (1 / (i + 1) for i in range(30))))
+    >>> [ref.run_id for ref in tracker.find(Query())]
+    ['r1']
+    """
+
+    address = "memory:"
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.runs: dict[str, MemoryRun] = {}
+        self._keys = KeyResolver(settings or load_settings())
+
+    def add(
+        self,
+        run_id: str,
+        *,
+        name: str = "",
+        status: str = "FINISHED",
+        started: int = 0,
+        ended: int = 0,
+        **metrics: Iterable[tuple[float, float]],
+    ) -> MemoryRun:
+        """Add a run with its metrics, each as (step, value) pairs."""
+        run = MemoryRun(run_id, name or run_id, status=status, started=started, ended=ended)
+        run.metrics = {key: list(points) for key, points in metrics.items()}
+        self.runs[run_id] = run
+        return run
+
+    def find(self, query: Query) -> Iterator[RunRef]:
+        """Yield the runs, the latest started first. There is no filter language.
+
+        Raises
+        ------
+        ConfigError
+            When `query.where` is given.
+        """
+        if query.where:
+            raise ConfigError("the memory tracker has no filters", fix="leave `where` out")
+        newest_first = sorted(self.runs.values(), key=lambda run: run.started, reverse=True)
+        refs = [ref for run in newest_first if query.wants(ref := self._ref(run))]
+        yield from refs[: query.limit]
+
+    def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
+        """Yield the history of each run."""
+        for ref in refs:
+            try:
+                run = self._run(ref)
+                yield Reading(ref, history_of(ref, lambda key, run=run: _series(run, key)))
+            except DQIError as error:
+                yield Reading(ref, error=error)
+
+    def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
+        """Keep files and stamp on the run."""
+        run = self._run(ref)
+        run.files.update(files)
+        run.stamp = stamp
+        run.n_writes += 1
+
+    def view(self, ref: RunRef | None = None) -> View:
+        """Return nothing: there is no UI."""
+        del ref
+        return View("", "")
+
+    def close(self) -> None:
+        """Keep the runs: they live as long as the object."""
+
+    def _run(self, ref: RunRef) -> MemoryRun:
+        if ref.run_id not in self.runs:
+            raise RunNotFound(
+                f"no run `{ref.run_id}`", fix="list the runs that are there", run=ref.run_id
+            )
+        return self.runs[ref.run_id]
+
+    def _ref(self, run: MemoryRun) -> RunRef:
+        loss, grad_norm = candidates = self._keys.candidates(list(run.metrics))
+        return RunRef(
+            run_id=run.run_id,
+            name=run.name,
+            group=run.group,
+            status=run.status,
+            started=run.started,
+            ended=run.ended,
+            loss_keys=loss,
+            grad_norm_keys=grad_norm,
+            latest={
+                key: f"{run.metrics[key][-1]}#{len(run.metrics[key])}"
+                for key in candidates.metrics
+                if run.metrics[key]
+            },
+            stamp=run.stamp,
+        )
+
+
+def _series(run: MemoryRun, key: str) -> Series:
+    points = np.asarray(run.metrics[key], dtype=np.float64).reshape(-1, 2)
+    return Series(points[:, 0], points[:, 1])

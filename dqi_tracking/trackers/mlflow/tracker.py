@@ -1,0 +1,276 @@
+"""The `Tracker` over MLflow's public client."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import numpy as np
+
+from dqi_tracking.errors import (
+    ConfigError,
+    DQIError,
+    ReadRejected,
+    RunNotFound,
+    WriteRejected,
+    masked,
+)
+from dqi_tracking.trackers.base import Query, Reading, View
+from dqi_tracking.trackers.keys import KeyResolver
+from dqi_tracking.trackers.mlflow.experiments import named_experiments
+from dqi_tracking.trackers.mlflow.failures import translated
+from dqi_tracking.trackers.mlflow.store import check_store, is_file_store
+from dqi_tracking.trackers.series import Series, history_of
+from dqi_tracking.types import RunRef, Stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from dqi_tracking.config import Settings
+
+PAGE = 1_000
+"""Runs a request of the listing."""
+EXPERIMENTS_A_REQUEST = 50
+STEP = 0
+"""Step of everything written: MLflow shows the largest (step, timestamp, value) of a metric, so
+with one fixed step a newer score shows, be it lower."""
+INFINITY = float(np.finfo(np.float64).max)
+"""What MLflow's SQL stores keep in the place of infinity."""
+
+_TAG = "dqi."
+_METRIC = re.compile(r"dqi(_[a-z_]+)?")
+_CLIENT_DEFAULTS = {
+    # MLflow's own mean minutes for a call to a dead server
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_ALLOW_FILE_STORE": "true",
+}
+
+
+class MlflowTracker:
+    """The runs of one experiment, of all, or one single run.
+
+    Parameters
+    ----------
+    client : MlflowClient
+    uri : str
+        Tracking URI.
+    settings : Settings
+    experiment : str
+        Name or id; empty for all.
+    run_id : str
+        A single run; empty for those of the experiment.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        uri: str,
+        settings: Settings,
+        *,
+        experiment: str = "",
+        run_id: str = "",
+    ) -> None:
+        self.address = masked(uri)
+        self._client = client
+        self._uri = uri
+        self._keys = KeyResolver(settings)
+        self._experiment = experiment
+        self._run_id = run_id
+        self._names: dict[str, str] = {}
+
+    @classmethod
+    def open(cls, address: str, settings: Settings) -> MlflowTracker:
+        """Open ``mlflow:``, ``mlflow:EXPERIMENT`` or ``runs:/RUN_ID``.
+
+        Raises
+        ------
+        ConfigError
+            When the address names no run.
+        TrackerError
+            When there is no store of the installed MLflow at the tracking URI.
+        """
+        scheme, _, target = address.partition(":")
+        run_id = target.strip("/") if scheme == "runs" else ""
+        if scheme == "runs" and (not run_id or "/" in run_id):
+            raise ConfigError(f"address `{address}` names no run", fix="use runs:/RUN_ID")
+        for name, value in _CLIENT_DEFAULTS.items():
+            os.environ.setdefault(name, value)
+        import mlflow
+
+        uri = settings.tracking_uri or mlflow.get_tracking_uri()
+        check_store(uri)
+        with translated("open the store", uri):
+            client = mlflow.MlflowClient(tracking_uri=uri)
+        experiment = target if scheme == "mlflow" else ""
+        return cls(client, uri, settings, experiment=experiment, run_id=run_id)
+
+    def find(self, query: Query) -> Iterator[RunRef]:
+        """Yield the runs that the query means, newest first within an experiment.
+
+        `query.where` is MLflow's own search language.
+        """
+        if self._run_id:
+            yield self._single()
+            return
+        with translated("list the experiments", self.address):
+            found = named_experiments(self._client, self._experiment, self.address)
+            self._names = {experiment.experiment_id: experiment.name for experiment in found}
+        left = query.limit
+        for run in self._search(query):
+            ref = self._ref(run)
+            if not query.wants(ref):
+                continue
+            if left is not None:
+                if left <= 0:
+                    return
+                left -= 1
+            yield ref
+
+    def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
+        """Yield the history of each run, by the public client."""
+        for ref in refs:
+            try:
+                # stores hand out histories of deleted runs, and empty ones of runs that never were
+                self._active_run(ref.run_id)
+                with translated("read a history", self.address, run=ref.run_id):
+                    history = history_of(ref, lambda key, ref=ref: self._series(ref.run_id, key))
+                    reading = Reading(ref, history)
+            except DQIError as error:
+                reading = Reading(ref, error=error)
+            yield reading
+
+    def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
+        """Log the files, then metrics and tags in one batch, the fingerprint as its last tag."""
+        from mlflow.entities import Metric, RunTag
+
+        metrics = [
+            Metric(key, value, stamp.timestamp, STEP) for key, value in stamp.metrics.items()
+        ]
+        facts = sorted(stamp.facts.items(), key=lambda fact: fact[0] == "fingerprint")
+        tags = [RunTag(f"{_TAG}{key}", value) for key, value in facts]
+        refused = WriteRejected, "report this as a bug, with MLflow's version and the message"
+        with translated("write the score", self.address, run=ref.run_id, rejected=refused):
+            if files:
+                with tempfile.TemporaryDirectory(prefix="dqi-") as folder:
+                    for name, content in files.items():
+                        Path(folder, name).write_bytes(content)
+                    self._client.log_artifacts(ref.run_id, folder, "dqi")
+            self._client.log_batch(ref.run_id, metrics=metrics, tags=tags)
+
+    def view(self, ref: RunRef | None = None) -> View:
+        """Return the page of the run, or the experiment's table sorted by `dqi`."""
+        served = self._uri.startswith(("http://", "https://"))
+        base = masked(self._uri).rstrip("/") if served else "http://127.0.0.1:5000"
+        allow = "MLFLOW_ALLOW_FILE_STORE=true " if is_file_store(self._uri) else ""
+        uri = shlex.quote(self.address)
+        command = "" if served else f"{allow}mlflow ui --backend-store-uri {uri}"
+        ids = {name: identifier for identifier, name in self._names.items()}
+        if ref is not None and ref.group in ids:
+            page = f"experiments/{ids[ref.group]}/runs/{quote(ref.run_id)}"
+        elif len(ids) == 1:
+            page = (
+                f"experiments/{next(iter(ids.values()))}/runs"
+                "?orderByKey=metrics.%60dqi%60&orderByAsc=false"
+            )
+        else:
+            page = "experiments"
+        return View(f"{base}/#/{page}", command)
+
+    def close(self) -> None:
+        """Do nothing: MLflow shares its connections between clients of the process."""
+
+    def _single(self) -> RunRef:
+        run = self._active_run(self._run_id)
+        with translated("find the experiment", self.address):
+            experiment = self._client.get_experiment(run.info.experiment_id)
+        self._names = {experiment.experiment_id: experiment.name}
+        return self._ref(run)
+
+    def _active_run(self, run_id: str) -> Run:
+        with translated("find the run", self.address, run=run_id):
+            run = self._client.get_run(run_id)
+        if run.info.lifecycle_stage != "active":
+            raise RunNotFound(
+                f"run `{run_id}` was deleted",
+                fix=f"`mlflow runs restore --run-id {run_id}`, or leave it out",
+                run=run_id,
+            )
+        return run
+
+    def _search(self, query: Query) -> Iterator[Run]:
+        from mlflow.entities import ViewType
+
+        only_finished = not (query.include_failed or query.include_running)
+        finished = "attributes.status = 'FINISHED'" if only_finished else ""
+        where = " and ".join(part for part in (query.where, finished) if part)
+        refused = ReadRejected, "correct the filter: https://mlflow.org/docs/latest/search-runs"
+        identifiers = list(self._names)
+        for first in range(0, len(identifiers), EXPERIMENTS_A_REQUEST):
+            token: str | None = None
+            while True:
+                with translated("list the runs", self.address, rejected=refused):
+                    page = self._client.search_runs(
+                        identifiers[first : first + EXPERIMENTS_A_REQUEST],
+                        where,
+                        ViewType.ACTIVE_ONLY,
+                        max_results=PAGE,
+                        order_by=["attributes.start_time DESC"],
+                        page_token=token,
+                    )
+                yield from page
+                token = page.token
+                if not token:
+                    break
+
+    def _ref(self, run: Run) -> RunRef:
+        # the only public way to a metric's step and timestamp
+        latest = {metric.key: metric for metric in run.data.to_proto().metrics}
+        candidates = self._keys.candidates(list(latest))
+        return RunRef(
+            run_id=run.info.run_id,
+            name=run.info.run_name or "",
+            group=self._names.get(run.info.experiment_id, run.info.experiment_id),
+            status=str(run.info.status),
+            started=run.info.start_time or 0,
+            ended=run.info.end_time or 0,
+            loss_keys=candidates.loss,
+            grad_norm_keys=candidates.grad_norm,
+            latest={
+                key: f"{metric.value!r}@{metric.step}/{metric.timestamp}"
+                for key in sorted(candidates.metrics)
+                if (metric := latest[key])
+            },
+            stamp=_stamp(run.data.tags, latest),
+        )
+
+    def _series(self, run_id: str, key: str) -> Series:
+        points = self._client.get_metric_history(run_id, key)
+        table = np.array(
+            [(point.step, point.timestamp, point.value) for point in points], dtype=np.float64
+        ).reshape(-1, 3)
+        step, timestamp, value = table.T
+        value[np.abs(value) >= INFINITY] *= np.inf
+        order = np.lexsort((timestamp, step))
+        return Series(step[order], value[order])
+
+
+def _stamp(tags: Mapping[str, str], latest: Mapping[str, object]) -> Stamp | None:
+    facts = {key.removeprefix(_TAG): tag for key, tag in tags.items() if key.startswith(_TAG)}
+    ours = {key: latest[key] for key in latest if _METRIC.fullmatch(key)}
+    if not facts and not ours:
+        return None
+    return Stamp(
+        metrics={key: float(metric.value) for key, metric in ours.items()},  # type: ignore[attr-defined]
+        facts=facts,
+        timestamp=max((int(metric.timestamp) for metric in ours.values()), default=0),  # type: ignore[attr-defined]
+    )

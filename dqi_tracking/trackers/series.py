@@ -1,0 +1,108 @@
+"""Series of one metric, and how those of a run become a `History`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from dqi_tracking.errors import MissingMetric
+from dqi_tracking.trackers.keys import MIN_POINTS, choose
+from dqi_tracking.types import History
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dqi_tracking.types import FloatArray, MetricKey, RunRef
+
+
+class Series(NamedTuple):
+    """One metric of one run: step and value, each of shape (n,), in the order of logging."""
+
+    step: FloatArray
+    value: FloatArray
+
+
+def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
+    """Read a run's candidates and make the chosen ones its history.
+
+    Parameters
+    ----------
+    ref : RunRef
+        The run, with its candidates.
+    fetch : callable
+        Returns the series of one metric by name, rows of one step in the order of logging.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    MissingMetric
+        When no candidate of either kind has a point.
+    """
+    loss = _read_best(ref.loss_keys, fetch)
+    grad_norm = _read_best(ref.grad_norm_keys, fetch)
+    if loss is None and grad_norm is None:
+        raise missing_metric(ref)
+    if loss is None:
+        key, series = grad_norm  # pyright: ignore[reportGeneralTypeIssues]
+        return History(series.step, grad_norm=series.value, grad_norm_key=str(key))
+    key, series = loss
+    if grad_norm is None:
+        return History(series.step, series.value, loss_key=str(key))
+    grad_key, grad_series = grad_norm
+    return History(
+        series.step,
+        series.value,
+        grad_series.value,
+        grad_step=grad_series.step,
+        loss_key=str(key),
+        grad_norm_key=str(grad_key),
+    )
+
+
+def missing_metric(ref: RunRef) -> MissingMetric:
+    """Return the error of a run that has nothing to read."""
+    return MissingMetric(
+        "no loss and no gradient norm was logged under a known name",
+        fix="name the metric with --loss-key or --grad-norm-key",
+        run=ref.run_id,
+    )
+
+
+def _read_best(
+    candidates: Sequence[MetricKey], fetch: Callable[[str], Series]
+) -> tuple[MetricKey, Series] | None:
+    series: dict[MetricKey, Series] = {}
+    n_points: dict[MetricKey, int] = {}
+    for position, key in enumerate(candidates):
+        series[key] = added([fetch(part) for part in key.parts])
+        n_points[key] = series[key].step.size
+        last_of_tier = position + 1 == len(candidates) or candidates[position + 1].tier > key.tier
+        if last_of_tier and any(n >= MIN_POINTS for n in n_points.values()):
+            break
+    chosen = choose(list(series), n_points)
+    return None if chosen is None else (chosen, series[chosen])
+
+
+def added(parts: Sequence[Series]) -> Series:
+    """Add several series at the steps that all of them have, the last value at each step."""
+    if len(parts) == 1:
+        return parts[0]
+    columns = [_last_at_step(part) for part in parts]
+    step = columns[0].step
+    for column in columns[1:]:
+        step = np.intersect1d(step, column.step, assume_unique=True)
+    total = np.zeros_like(step)
+    for column in columns:
+        total += column.value[np.searchsorted(column.step, step)]
+    return Series(step, total)
+
+
+def _last_at_step(series: Series) -> Series:
+    order = np.argsort(series.step, kind="stable")
+    step, value = series.step[order], series.value[order]
+    last = np.append(step[1:] != step[:-1], True)[: step.size]
+    return Series(step[last], value[last])
