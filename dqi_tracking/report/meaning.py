@@ -1,0 +1,30 @@
+"""What scores, statuses and components mean, in the same words on every page and terminal."""
+
+from __future__ import annotations
+
+from dqi_tracking.types import Component, Status
+
+WHAT_IT_IS = (
+    "DQI describes the shape of this curve. Compare it only with runs of the same workload, "
+    "logged at the same interval; higher does not mean better."
+)
+
+STATUSES: dict[Status, str] = {
+    "ok": "",
+    "flat": "The curve is constant, so there is no shape to describe and DQI is 0.",
+    "too_short": "Fewer than three points are left to read, too few for a shape, so DQI is 0.",
+    "nan": "Values that are not finite were logged, so there is no score and there are no phases. "
+    "The option nan_policy can leave such points out.",
+    "no_signal": "The run logged neither a loss nor a gradient norm, so there is nothing to score.",
+}
+
+WEAKEST: dict[Component, str] = {
+    "coverage": "It counts points, tanh((n - 1) / 20) whatever their spacing: the phases hold few "
+    "logged points. 41 points in a phase give 0.96.",
+    "variation": "It compares the spread of the values with their range: a few far values, such "
+    "as a spike or a steep start, set the range while the rest lie close together.",
+    "structure": "It compares how sharply the curve bends from point to point with how steep it "
+    "is: a smooth curve scores low, a noisy one high.",
+    "density": "It is 1 where points are logged at a regular interval: here the gaps between them "
+    "differ.",
+}
