@@ -28,10 +28,12 @@ from typing import ClassVar
 # a password may hold slashes and at-signs: rather too much is hidden than too little
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@:]*(?::\S*)?(?=@)")
 
+_SECRET_PARAMETER = re.compile(r"(?<=[?&])(\w*(?:password|token|secret|key)\w*)=[^&\s'\"]+", re.I)
+
 
 def masked(text: str) -> str:
     """Return the text with the credentials of every URL in it replaced by ``***``."""
-    return _CREDENTIALS.sub("***", text)
+    return _SECRET_PARAMETER.sub(r"\1=***", _CREDENTIALS.sub("***", text))
 
 
 class DQIError(Exception):

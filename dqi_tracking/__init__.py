@@ -1,0 +1,97 @@
+"""DQI (Data Quality Index) for experiment trackers: pull, score, write back, rank.
+
+The names below are the public API; everything else may change.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+# bound eagerly, and light: the sub-package of the same name would hide a lazy one
+from dqi_tracking.backfill import backfill
+
+if TYPE_CHECKING:
+    from dqi_tracking.backfill.report import Report
+    from dqi_tracking.engine import score, score_many
+    from dqi_tracking.errors import (
+        AuthError,
+        ConfigError,
+        DQIError,
+        ExperimentNotFound,
+        HistoryError,
+        MalformedHistory,
+        MissingMetric,
+        ReadRejected,
+        RunNotFound,
+        SchemaMismatch,
+        StoreNotFound,
+        TrackerError,
+        TransientTrackerError,
+        WriteRejected,
+    )
+    from dqi_tracking.ranking import rank
+    from dqi_tracking.trackers import open_tracker
+    from dqi_tracking.trackers.base import Query, Tracker
+    from dqi_tracking.types import History, Outcome, PhaseScore, RunRef, Score, Stamp
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AuthError",
+    "ConfigError",
+    "DQIError",
+    "ExperimentNotFound",
+    "History",
+    "HistoryError",
+    "MalformedHistory",
+    "MissingMetric",
+    "Outcome",
+    "PhaseScore",
+    "Query",
+    "ReadRejected",
+    "Report",
+    "RunNotFound",
+    "RunRef",
+    "SchemaMismatch",
+    "Score",
+    "Stamp",
+    "StoreNotFound",
+    "Tracker",
+    "TrackerError",
+    "TransientTrackerError",
+    "WriteRejected",
+    "backfill",
+    "open_tracker",
+    "rank",
+    "score",
+    "score_many",
+]
+
+_ERRORS = {name for name in __all__ if name.endswith(("Error", "NotFound", "Rejected"))}
+_MODULE = {
+    "History": "types",
+    "MalformedHistory": "errors",
+    "MissingMetric": "errors",
+    "Outcome": "types",
+    "PhaseScore": "types",
+    "Query": "trackers.base",
+    "Report": "backfill.report",
+    "RunRef": "types",
+    "SchemaMismatch": "errors",
+    "Score": "types",
+    "Stamp": "types",
+    "Tracker": "trackers.base",
+    "open_tracker": "trackers",
+    "rank": "ranking",
+    "score": "engine",
+    "score_many": "engine",
+    **dict.fromkeys(_ERRORS, "errors"),
+}
+
+
+def __getattr__(name: str) -> object:
+    # numpy, pandas and the trackers are loaded when a name that needs them is first used
+    if name not in _MODULE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)

@@ -1,0 +1,107 @@
+"""The scored runs of an address as a table, from what is written on them: nothing is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dqi_tracking.errors import ConfigError
+from dqi_tracking.stamp import METRICS
+from dqi_tracking.trackers import open_tracker
+from dqi_tracking.trackers.base import Query
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dqi_tracking.config import Settings
+    from dqi_tracking.trackers.base import Tracker
+
+FACTS = ("status", "weakest", "signal", "version", "scored_at")
+COLUMNS: tuple[str, ...] = (
+    "run",
+    "name",
+    "group",
+    *METRICS,
+    *(f"dqi_{fact}" for fact in FACTS),
+)
+
+
+def rank(
+    address: str,
+    *,
+    sort: str = "dqi",
+    ascending: bool = False,
+    where: str = "",
+    top: int | None = None,
+    settings: Settings | None = None,
+) -> pd.DataFrame:
+    """Return the scored runs at an address, sorted.
+
+    Parameters
+    ----------
+    address : str
+        As in `open_tracker`.
+    sort : str
+        Any column of the table.
+    ascending : bool
+        Lowest first. Runs without a number come last either way.
+    where : str
+        Filter in the tracker's own language, such as ``metrics.dqi > 0.3``.
+    top : int, optional
+        Only the first so many.
+    settings : Settings, optional
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a run: `run`, `name`, `group`, the metrics of DQI, and `dqi_status`,
+        `dqi_weakest`, `dqi_signal`, `dqi_version`, `dqi_scored_at`. ``attrs["n_unscored"]``
+        counts the runs that a backfill could score.
+
+    Raises
+    ------
+    ConfigError
+        When the table has no such column.
+    TrackerError
+        As `Tracker.find`.
+    """
+    tracker = open_tracker(address, settings=settings)
+    try:
+        return rank_runs(tracker, sort=sort, ascending=ascending, where=where, top=top)
+    finally:
+        tracker.close()
+
+
+def rank_runs(
+    tracker: Tracker,
+    *,
+    sort: str = "dqi",
+    ascending: bool = False,
+    where: str = "",
+    top: int | None = None,
+) -> pd.DataFrame:
+    """Rank the runs of an open tracker; see `rank`."""
+    import pandas as pd
+
+    if sort not in COLUMNS:
+        raise ConfigError(
+            f"the table has no column `{sort}`", fix=f"sort by one of {', '.join(COLUMNS)}"
+        )
+    rows: list[dict[str, str | float]] = []
+    n_unscored = 0
+    for ref in tracker.find(Query(where, include_failed=True, include_running=True)):
+        stamp = ref.stamp
+        if stamp is None or "fingerprint" not in stamp.facts:
+            n_unscored += bool(ref.loss_keys or ref.grad_norm_keys)
+            continue
+        rows.append(
+            {"run": ref.run_id, "name": ref.name, "group": ref.group}
+            | {name: stamp.metrics.get(name, float("nan")) for name in METRICS}
+            | {f"dqi_{fact}": stamp.facts.get(fact, "") for fact in FACTS}
+        )
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = table.sort_values(
+        [sort, "name", "run"], ascending=[ascending, True, True], na_position="last"
+    )
+    table = table.iloc[:top].reset_index(drop=True)
+    table.attrs["n_unscored"] = n_unscored
+    return table

@@ -1,0 +1,219 @@
+"""What is written on a run: its names, its commit mark, and what the listing said."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dqi_tracking import History, RunRef, Stamp, score
+from dqi_tracking.pipeline import ScoringOptions
+from dqi_tracking.stamp import METRICS, fingerprint_of, iso_time, seen, stamp_of
+from dqi_tracking.types import MetricKey
+from tests.strategies import FEW, histories
+
+LOSS = MetricKey(("loss",))
+SUM = MetricKey(("a_loss", "b_loss"))
+GRAD = MetricKey(("grad_norm",))
+REF = RunRef(
+    "r1",
+    ended=5_000,
+    loss_keys=(LOSS, SUM),
+    grad_norm_keys=(GRAD,),
+    latest={"loss": "0.1@9", "a_loss": "1@9", "b_loss": "2@9", "grad_norm": "3@9"},
+)
+CURVE = History(np.arange(40), 1 / (1 + np.arange(40)))
+
+
+def mark(history: History, digest: str = "0" * 8) -> str:
+    return fingerprint_of(history, score(history), digest)
+
+
+def test_the_names_are_those_of_the_contract() -> None:
+    phases, parts = ("early", "mid", "late"), ("coverage", "variation", "structure", "density")
+    expected = {"dqi", "dqi_raw", *(f"dqi_{phase}" for phase in phases)}
+    expected |= {f"dqi_{phase}_{part}" for phase in phases for part in parts}
+    expected |= {"dqi_boundary_early_mid", "dqi_boundary_mid_late"}
+    stamp = stamp_of(score(CURVE), REF, "mark", 1_000)
+    assert set(stamp.metrics) == set(METRICS) == expected
+    assert len(METRICS) == 19
+    assert set(stamp.facts) == {
+        "status",
+        "weakest",
+        "signal",
+        "version",
+        "seen",
+        "fingerprint",
+        "scored_at",
+    }
+    assert all(re.fullmatch(r"[a-z_]+", name) for name in (*stamp.metrics, *stamp.facts))
+
+
+def test_each_name_holds_its_own_number() -> None:
+    scored = score(CURVE)
+    metrics = stamp_of(scored, REF, "mark", 1_000).metrics
+    assert (metrics["dqi"], metrics["dqi_raw"]) == (scored.dqi, scored.dqi_raw)
+    for name, phase in scored.phases.items():
+        assert metrics[f"dqi_{name}"] == phase.dqi
+        for part in ("coverage", "variation", "structure", "density"):
+            assert metrics[f"dqi_{name}_{part}"] == getattr(phase, part)
+    boundaries = (metrics["dqi_boundary_early_mid"], metrics["dqi_boundary_mid_late"])
+    assert boundaries == scored.boundary_steps
+
+
+def test_facts_say_what_was_scored_and_when_and_the_commit_mark_comes_last() -> None:
+    scored = score(CURVE)
+    facts = stamp_of(scored, REF, "mark", 1_700_000_000_999).facts
+    assert list(facts)[-1] == "fingerprint"
+    assert facts == {
+        "status": "ok",
+        "weakest": scored.weakest,
+        "signal": "loss",
+        "version": scored.version,
+        "seen": seen(REF, "loss"),
+        "fingerprint": "mark",
+        "scored_at": "2023-11-14T22:13:20Z",
+    }
+
+
+@FEW
+@given(histories())
+def test_any_history_makes_a_whole_stamp(history: History) -> None:
+    scored = score(history)
+    stamp = stamp_of(scored, REF, fingerprint_of(history, scored, "0" * 8), 1)
+    assert list(stamp.metrics) == list(METRICS)
+    assert all(isinstance(value, float) for value in stamp.metrics.values())
+    assert all(isinstance(value, str) for value in stamp.facts.values())
+
+
+def test_a_score_that_is_no_number_never_looks_like_one() -> None:
+    metrics = stamp_of(score(History([0, 1, 2], [1, np.nan, 3])), REF, "mark", 1).metrics
+    assert all(np.isnan(value) for value in metrics.values())
+
+
+def test_metrics_are_dated_by_the_pass_and_after_whatever_stands_there() -> None:
+    scored = score(CURVE)
+    standing = replace(REF, stamp=Stamp({}, {}, timestamp=900))
+    assert stamp_of(scored, REF, "mark", 1_000).timestamp == 1_000
+    assert stamp_of(scored, standing, "mark", 1_000).timestamp == 1_000
+    # the clock was set back
+    assert stamp_of(scored, standing, "mark", 100).timestamp == 901
+    assert stamp_of(scored, standing, "mark", 900).timestamp == 901
+
+
+def test_times_are_told_in_utc_to_the_second() -> None:
+    assert iso_time(0) == "1970-01-01T00:00:00Z"
+    assert iso_time(1_999) == "1970-01-01T00:00:01Z"
+
+
+@FEW
+@given(
+    st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30),
+    st.integers(0, 29),
+    st.sampled_from(("step", "value", "dropped", "repeated")),
+)
+def test_the_fingerprint_changes_with_any_point(
+    values: list[float], index: int, change: str
+) -> None:
+    steps, index = list(range(len(values))), index % len(values)
+    before = mark(History(steps, values))
+    assert before == mark(History(steps, values))
+    if change == "step":
+        steps[index] += 1_000
+    elif change == "value":
+        values[index] = np.nextafter(values[index], np.inf)
+    elif change == "dropped":
+        del steps[index], values[index]
+    else:
+        steps.insert(index, steps[index])
+        values.insert(index, values[index])
+    assert mark(History(steps, values)) != before
+
+
+def test_the_fingerprint_changes_when_rows_change_their_order() -> None:
+    # which of two rows at one step is the later one decides the score
+    assert mark(History([0, 1, 1], [3, 2, 1])) != mark(History([0, 1, 1], [3, 1, 2]))
+
+
+def test_the_fingerprint_changes_with_the_key_and_the_options() -> None:
+    before = mark(CURVE)
+    assert mark(History(CURVE.step, CURVE.loss, loss_key="train/loss")) != before
+    other = mark(CURVE, "1" * 8)
+    assert before.startswith("00000000-")
+    assert other == before.replace("00000000-", "11111111-")
+
+
+def test_the_fingerprint_does_not_change_with_what_is_not_read() -> None:
+    before = mark(CURVE)
+    assert mark(History(CURVE.step, CURVE.loss, grad_norm=CURVE.step)) == before
+    negative_zero = mark(History([0, 1], [-0.0, float("nan")]))
+    assert negative_zero == mark(History([-0.0, 1], [0.0, -float("nan")]))
+
+
+def test_the_fingerprint_is_of_the_gradient_norm_where_that_was_read() -> None:
+    step, norm = [0.0, 1, 2], [3.0, 2, 1]
+    before = mark(History(step, grad_norm=norm))
+    assert mark(History([], grad_norm=norm, grad_step=step)) == before
+    assert mark(History([], grad_norm=norm, grad_step=[0.0, 1, 3])) != before
+    assert mark(History(step, grad_norm=[3.0, 2, 2])) != before
+    assert mark(History(step, norm)) != before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"nan_policy": "omit"},
+        {"units": "raw"},
+        {"duplicates": "keep"},
+        {"weights": (0.2, 0.3, 0.5)},
+        {"loss_key": "mine"},
+        {"grad_norm_key": "mine"},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_the_digest_changes_with_each_option(changed: dict[str, object]) -> None:
+    assert ScoringOptions().digest == ScoringOptions().digest
+    assert re.fullmatch(r"[0-9a-f]{8}", ScoringOptions().digest)
+    assert ScoringOptions(**changed).digest != ScoringOptions().digest
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"status": "KILLED"},
+        {"ended": 5_001},
+        {"latest": REF.latest | {"loss": "0.1@10"}},
+        {"latest": {}},
+    ],
+    ids=["status", "end time", "a point", "no point"],
+)
+def test_seen_changes_when_the_listing_does(changed: dict[str, object]) -> None:
+    assert seen(replace(REF, **changed), "loss") != seen(REF, "loss")
+
+
+def test_seen_covers_every_part_of_a_sum() -> None:
+    before = seen(REF, "a_loss + b_loss")
+    for part in SUM.parts:
+        later = replace(REF, latest=REF.latest | {part: "9@10"})
+        assert seen(later, "a_loss + b_loss") != before
+
+
+def test_seen_does_not_change_with_what_has_no_part_in_the_score() -> None:
+    same = replace(
+        REF, name="renamed", started=1, stamp=Stamp({}, {}), latest={**REF.latest, "acc": "1@1"}
+    )
+    assert seen(same, "loss") == seen(REF, "loss")
+    norm = replace(REF, latest=REF.latest | {"grad_norm": "9@10"})
+    assert seen(norm, "loss") == seen(REF, "loss")
+    assert seen(norm, "grad_norm") != seen(REF, "grad_norm")
+
+
+def test_seen_changes_when_a_better_series_appears_or_gets_its_points() -> None:
+    norm_only = replace(REF, loss_keys=(), latest={"grad_norm": "3@9"})
+    assert seen(REF, "grad_norm") != seen(norm_only, "grad_norm")
+    longer = replace(REF, latest=REF.latest | {"a_loss": "1@99"})
+    assert seen(longer, "loss") != seen(REF, "loss")
