@@ -1,0 +1,89 @@
+"""The command line as a whole: its commands, its errors and its exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+import dqi_tracking
+from dqi_tracking.cli import backfill, demo, doctor, rank, score, show
+from dqi_tracking.cli.exits import ExitCode
+from dqi_tracking.cli.output import complain
+from dqi_tracking.errors import ConfigError, DQIError, HistoryError
+
+app = typer.Typer(
+    name="dqi",
+    help="Score training runs by their loss curves, and write the scores onto the runs.",
+    epilog="Addresses: mlflow:EXPERIMENT, mlflow: (all experiments), runs:/RUN_ID, FILE.csv, "
+    "FILE.parquet.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(demo.demo)
+app.command()(score.score)
+app.command()(backfill.backfill)
+app.command()(rank.rank)
+app.command()(show.show)
+app.command()(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"dqi {dqi_tracking.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Score training runs by their loss curves, and write the scores onto the runs."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Those of the process where left out.
+
+    Returns
+    -------
+    int
+        See `dqi_tracking.cli.exits`.
+    """
+    # MLflow logs a stack trace of its own for errors that are told here in two lines
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
+    try:
+        given = sys.argv[1:] if arguments is None else arguments
+        code = app(given or ["--help"], prog_name="dqi", standalone_mode=False)
+        sys.stdout.flush()
+    except DQIError as error:
+        complain(error.message, error.fix)
+        if isinstance(error, HistoryError):
+            return ExitCode.SOME_FAILED
+        return ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.TRACKER
+    except TyperException as error:
+        command = getattr(getattr(error, "ctx", None), "command_path", "dqi")
+        complain(error.format_message(), f"see `{command} --help`")
+        return ExitCode.USAGE
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # the reader (`| head`) has enough; what is left in the buffer has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.BROKEN_PIPE
+    except SystemExit as end:
+        # typer and rich turn a broken pipe into exit code 1, which is taken
+        broken = isinstance(end.__context__, BrokenPipeError)
+        return ExitCode.BROKEN_PIPE if broken else int(end.code or 0)
+    return int(code or 0)

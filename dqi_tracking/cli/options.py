@@ -1,0 +1,99 @@
+"""Options that several commands share, and how they become settings and queries."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from dqi_tracking.errors import ConfigError
+
+Address = Annotated[
+    str,
+    typer.Argument(help="mlflow:EXPERIMENT, mlflow: for all, runs:/RUN_ID, FILE.csv, FILE.parquet"),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(help="MLflow store to use instead of MLFLOW_TRACKING_URI."),
+]
+LossKey = Annotated[str | None, typer.Option(help="Metric to read as the loss.")]
+GradNormKey = Annotated[str | None, typer.Option(help="Metric to read as the gradient norm.")]
+NanPolicyName = Annotated[
+    str | None,
+    typer.Option("--nan-policy", help="Non-finite points: propagate, omit or interpolate."),
+]
+UnitsName = Annotated[
+    str | None,
+    typer.Option("--units", help="Units of phases and components: relative or raw."),
+]
+DuplicatesName = Annotated[
+    str | None, typer.Option("--duplicates", help="Rows of one step: last or keep.")
+]
+Where = Annotated[
+    str,
+    typer.Option(help="Filter in the tracker's own language, such as \"params.model = 'gpt'\"."),
+]
+IncludeFailed = Annotated[bool, typer.Option(help="Also failed and killed runs.")]
+IncludeRunning = Annotated[bool, typer.Option(help="Also running and scheduled runs.")]
+NoArtifact = Annotated[
+    bool, typer.Option("--no-artifact", help="Leave phases.json and phases.html out.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="CSV with a header.")]
+
+_UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+class Format(Enum):
+    """How data goes to stdout."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def format_of(as_json: bool, as_csv: bool) -> Format:
+    """Return the format asked for.
+
+    Raises
+    ------
+    ConfigError
+        When two are asked for.
+    """
+    if as_json and as_csv:
+        raise ConfigError("--json and --csv exclude each other", fix="leave one of them out")
+    return Format.JSON if as_json else Format.CSV if as_csv else Format.TABLE
+
+
+def since_of(text: str | None) -> int:
+    """Return a point in time, in milliseconds since the epoch.
+
+    Parameters
+    ----------
+    text : str or None
+        An age (``90m``, ``12h``, ``7d``, ``2w``), or an ISO 8601 date or time, in UTC where it
+        names no zone.
+
+    Raises
+    ------
+    ConfigError
+        When it is neither.
+    """
+    if text is None:
+        return 0
+    if age := re.fullmatch(r"(\d+)([mhdw])", text):
+        return int((time.time() - int(age[1]) * _UNITS[age[2]]) * 1000)
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))  # 3.10 knows no `Z`
+    except ValueError as error:
+        raise ConfigError(
+            f"--since `{text}` is no time",
+            fix="use an age such as 7d, or a date such as 2026-01-31",
+        ) from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return int(moment.timestamp() * 1000)

@@ -1,0 +1,76 @@
+"""A bar with rate and remaining time, on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dqi_tracking.cli.output import color_system
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from rich.progress import Task
+    from rich.text import Text
+
+
+class Bar:
+    """Counts runs; the listing is not part of what is counted."""
+
+    def plan(self, n_found: int, n_todo: int) -> None:
+        """Start counting `n_todo` runs of the `n_found` in the listing."""
+
+    def advance(self) -> None:
+        """Count one run."""
+
+
+@contextmanager
+def progress_bar() -> Generator[Bar]:
+    """Show a bar on stderr while inside; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class RateColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.1f} runs/s")
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True, color_system=color_system()),
+        # runs differ in length: the remaining time follows the last minute, not the first
+        speed_estimate_period=60,
+    )
+
+    class TerminalBar(Bar):
+        def __init__(self) -> None:
+            self._task = progress.add_task("listing runs", total=None)
+
+        def plan(self, n_found: int, n_todo: int) -> None:
+            del n_found
+            progress.reset(self._task, total=n_todo, description="scoring")
+
+        def advance(self) -> None:
+            progress.advance(self._task)
+
+    with progress:
+        yield TerminalBar()

@@ -1,0 +1,88 @@
+"""`dqi score`: score runs and print them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dqi_tracking.cli import options
+from dqi_tracking.cli.exits import ExitCode
+from dqi_tracking.cli.output import Rows, complain, outcome_row
+from dqi_tracking.errors import ConfigError, DQIError
+
+SHOWN = (
+    "name",
+    "dqi",
+    "dqi_early",
+    "dqi_mid",
+    "dqi_late",
+    "dqi_weakest",
+    "dqi_status",
+    "dqi_signal",
+    "outcome",
+    "reason",
+    "run",
+)
+
+
+def score(
+    addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS…", help="What to score.")],
+    write: Annotated[bool, typer.Option("--write", help="Write the scores onto the runs.")] = False,
+    tracking_uri: options.TrackingUri = None,
+    where: options.Where = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many, newest first.")] = None,
+    include_failed: options.IncludeFailed = False,
+    include_running: options.IncludeRunning = False,
+    loss_key: options.LossKey = None,
+    grad_norm_key: options.GradNormKey = None,
+    nan_policy: options.NanPolicyName = None,
+    units: options.UnitsName = None,
+    duplicates: options.DuplicatesName = None,
+    no_artifact: options.NoArtifact = False,
+    as_json: options.AsJson = False,
+    as_csv: options.AsCsv = False,
+) -> int:
+    """Score runs and print them; --write also writes the scores back."""
+    form = options.format_of(as_json, as_csv)
+    from dqi_tracking.config import load_settings
+    from dqi_tracking.pipeline import ScoringOptions, begin, process
+    from dqi_tracking.ranking import COLUMNS
+    from dqi_tracking.trackers import open_tracker
+    from dqi_tracking.trackers.base import Query
+
+    settings = load_settings(
+        tracking_uri=tracking_uri,
+        loss_key=loss_key,
+        grad_norm_key=grad_norm_key,
+        nan_policy=nan_policy,
+        units=units,
+        duplicates=duplicates,
+    )
+    current = begin(
+        ScoringOptions.of(settings),
+        write=write,
+        rescore=not write,
+        verify=True,
+        files=not no_artifact,
+    )
+    query = Query(where, include_failed, include_running, limit=limit)
+    code = ExitCode.DONE
+    rows = Rows(form, SHOWN, (*COLUMNS, "outcome", "reason", "warnings"))
+    for address in addresses:
+        try:
+            tracker = open_tracker(address, settings=settings)
+            try:
+                for outcome in process(tracker, list(tracker.find(query)), current):
+                    rows.add(outcome_row(outcome))
+                    if outcome.outcome == "failed":
+                        complain(f"{outcome.ref.run_id}: {outcome.reason}", outcome.fix)
+                        code = max(code, ExitCode.SOME_FAILED)
+            finally:
+                tracker.close()
+        except DQIError as error:
+            complain(error.message, error.fix)
+            is_usage = isinstance(error, ConfigError)
+            code = max(code, ExitCode.USAGE if is_usage else ExitCode.TRACKER)
+    rows.close()
+    return code
