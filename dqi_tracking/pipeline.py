@@ -17,7 +17,7 @@ from dqi_tracking.engine.fusion import checked_weights
 from dqi_tracking.errors import DQIError, MissingMetric, TrackerError, masked
 from dqi_tracking.report.artifact import phases_json
 from dqi_tracking.report.page import phases_html
-from dqi_tracking.stamp import fingerprint_of, seen, stamp_of
+from dqi_tracking.stamp import fingerprint_of, is_whole, seen, stamp_of
 from dqi_tracking.trackers.base import Reading
 from dqi_tracking.trackers.series import missing_metric
 from dqi_tracking.types import Outcome
@@ -111,9 +111,10 @@ def without_reading(ref: RunRef, current: Pass) -> Outcome | None:
     if stamp is None or current.verify or current.rescore:
         return None
     facts = stamp.facts
+    # the digest covers the engine's version
     unchanged = (
-        facts.get("version") == ENGINE_VERSION
-        and facts.get("fingerprint", "").startswith(f"{current.options.digest}-")
+        is_whole(stamp)
+        and facts["fingerprint"].startswith(f"{current.options.digest}-")
         and facts.get("seen") == seen(ref, facts.get("signal", ""))
     )
     return Outcome(ref, "unchanged", stamp=stamp) if unchanged else None
@@ -179,7 +180,7 @@ def _score_and_write(tracker: Tracker, ref: RunRef, history: History, current: P
     scored = current.options.score(history)
     mark = fingerprint_of(history, scored, current.options.digest)
     stamp = stamp_of(scored, ref, mark, current.started)
-    standing = ref.stamp.facts.get("fingerprint") if ref.stamp else None
+    standing = ref.stamp.facts["fingerprint"] if ref.stamp and is_whole(ref.stamp) else None
     if standing == mark and not current.rescore:
         return Outcome(ref, "unchanged", stamp=ref.stamp, score=scored)
     if current.write:

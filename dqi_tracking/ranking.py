@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dqi_tracking.errors import ConfigError
-from dqi_tracking.stamp import METRICS
+from dqi_tracking.stamp import METRICS, is_whole
 from dqi_tracking.trackers import open_tracker
 from dqi_tracking.trackers.base import Query
 
@@ -87,11 +87,11 @@ def rank_runs(
             f"the table has no column `{sort}`", fix=f"sort by one of {', '.join(COLUMNS)}"
         )
     rows: list[dict[str, str | float]] = []
-    n_unscored = 0
+    n_unscored, finished = 0, Query()
     for ref in tracker.find(Query(where, include_failed=True, include_running=True)):
         stamp = ref.stamp
-        if stamp is None or "fingerprint" not in stamp.facts:
-            n_unscored += bool(ref.loss_keys or ref.grad_norm_keys)
+        if stamp is None or not is_whole(stamp):
+            n_unscored += finished.wants(ref) and bool(ref.loss_keys or ref.grad_norm_keys)
             continue
         rows.append(
             {"run": ref.run_id, "name": ref.name, "group": ref.group}

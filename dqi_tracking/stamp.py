@@ -59,7 +59,7 @@ def stamp_of(score: Score, ref: RunRef, fingerprint: str, started: int) -> Stamp
             "signal": score.signal,
             "version": score.version,
             "seen": seen(ref, score.signal),
-            "scored_at": iso_time(started),
+            "scored_at": iso_time(timestamp),
             "fingerprint": fingerprint,
         },
         timestamp=timestamp,
@@ -95,6 +95,17 @@ def fingerprint_of(history: History, score: Score, options_digest: str) -> str:
     return f"{options_digest}-{digest.hexdigest()[:32]}"
 
 
+def is_whole(stamp: Stamp) -> bool:
+    """Tell whether a write was finished: the mark is there, and it is that of the metrics.
+
+    A tracker may commit metrics and facts apart. After a crash in between, an older mark stands
+    beside newer metrics; the facts then tell another time than the metrics.
+    """
+    if "fingerprint" not in stamp.facts:
+        return False
+    return not stamp.timestamp or stamp.facts.get("scored_at") == iso_time(stamp.timestamp)
+
+
 def seen(ref: RunRef, signal: str) -> str:
     """Return what the listing says of a run and the series to read from it, as 16 hex digits.
 
@@ -109,9 +120,10 @@ def seen(ref: RunRef, signal: str) -> str:
 
 
 def iso_time(milliseconds: int) -> str:
-    """Return a time in milliseconds since the epoch as ISO 8601 in UTC, to the second."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, tz=timezone.utc)
-    return moment.isoformat().replace("+00:00", "Z")
+    """Return a time in milliseconds since the epoch as ISO 8601 in UTC."""
+    seconds, rest = divmod(milliseconds, 1000)
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc).replace(microsecond=rest * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _bytes(array: FloatArray) -> bytes:

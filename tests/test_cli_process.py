@@ -195,7 +195,7 @@ def test_the_demo_ranks_real_runs_once_and_the_commands_it_prints_work(
         assert re.search(rf"^ *\d+ +0\.\d{{4}} .* ok +{name} +[0-9a-f]{{32}}", out, re.MULTILINE)
     assert re.search(r"^ *23 +– .* nan +criteo1tb_pytorch-shampoo-trial_3 ", out, re.MULTILINE)
     assert "nanogpt-adam_sync_hook" not in out
-    printed = [shlex.split(line) for line in out.splitlines() if line.startswith("  dqi ")]
+    printed = [shlex.split(line) for line in out.splitlines() if re.match(r"  \S*dqi ", line)]
     assert [command[1] for command in printed] == ["rank", "show"]
     shown = []
     for command in printed:

@@ -195,3 +195,22 @@ def test_marks_that_were_taken_away_are_put_back(
     again = written(store, run_id)
     assert again["metrics"] == first["metrics"]
     assert again["tags"]["fingerprint"] == first["tags"]["fingerprint"]
+
+
+@BOTH
+def test_a_write_that_died_between_metrics_and_tags_is_done_again(
+    store: Store, experiment: Experiment, log_run: LogRun
+) -> None:
+    run = log_run(store, experiment.id, metrics={"loss": curve()})
+    one_pass(store, experiment)
+    before = written(store, run)
+    client = MlflowClient(tracking_uri=store.uri)
+    at = max(point.timestamp for point in client.get_metric_history(run, "dqi"))
+    client.log_batch(run, metrics=[Metric("dqi", 0.99, at + 1, 0)])
+    assert written(store, run)["metrics"]["dqi"] == 0.99
+
+    _, outcomes = one_pass(store, experiment)
+
+    assert outcomes[run].outcome == "scored"
+    assert written(store, run)["metrics"] == before["metrics"]
+    assert one_pass(store, experiment)[0].counts == {"unchanged": 1}

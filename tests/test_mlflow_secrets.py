@@ -29,17 +29,7 @@ def _secret_uris(port: int) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "postgresql",
-        "http",
-        "odd",
-        "odd http",
-        "no driver",
-        "query",
-    ],
-)
+@pytest.mark.parametrize("kind", _secret_uris(0))
 def test_no_error_tells_the_password(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(0)
     uri = _secret_uris(free_port())[kind]

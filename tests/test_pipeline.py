@@ -232,3 +232,15 @@ def test_examining_raises_what_is_wrong_with_the_run() -> None:
 def test_options_that_cannot_be_meant_are_refused_before_any_run() -> None:
     with pytest.raises(ConfigError, match="weights"):
         ScoringOptions.of(Settings(weights=(1, 1, 1)))
+
+
+def test_a_mark_older_than_the_metrics_beside_it_is_no_mark(tracker: Recorder) -> None:
+    run_pass(tracker)
+    stamp = tracker.runs["b"].stamp
+    # what a crash between the metrics and the facts of a later write would leave
+    tracker.runs["b"].stamp = Stamp(
+        {**stamp.metrics, "dqi": 0.99}, stamp.facts, stamp.timestamp + 1
+    )
+    assert outcomes(tracker) == {"a": "unchanged", "b": "scored", "c": "unchanged"}
+    assert tracker.runs["b"].stamp.metrics == stamp.metrics
+    assert outcomes(tracker) == {"a": "unchanged", "b": "unchanged", "c": "unchanged"}

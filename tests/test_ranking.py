@@ -20,7 +20,7 @@ from tests.recorder import Recorder, curve
 
 def stamped(tracker: Recorder, run_id: str, dqi: float, **facts: str) -> None:
     run = tracker.add(run_id, name=f"name of {run_id}", loss=curve(1))
-    run.stamp = Stamp({"dqi": dqi}, {"status": "ok", "fingerprint": "a-b", **facts}, 1)
+    run.stamp = Stamp({"dqi": dqi}, {"status": "ok", "fingerprint": "a-b", **facts})
 
 
 @pytest.fixture

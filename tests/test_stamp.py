@@ -76,7 +76,7 @@ def test_facts_say_what_was_scored_and_when_and_the_commit_mark_comes_last() -> 
         "version": scored.version,
         "seen": seen(REF, "loss"),
         "fingerprint": "mark",
-        "scored_at": "2023-11-14T22:13:20Z",
+        "scored_at": "2023-11-14T22:13:20.999Z",
     }
 
 
@@ -106,8 +106,8 @@ def test_metrics_are_dated_by_the_pass_and_after_whatever_stands_there() -> None
 
 
 def test_times_are_told_in_utc_to_the_second() -> None:
-    assert iso_time(0) == "1970-01-01T00:00:00Z"
-    assert iso_time(1_999) == "1970-01-01T00:00:01Z"
+    assert iso_time(0) == "1970-01-01T00:00:00.000Z"
+    assert iso_time(1_999) == "1970-01-01T00:00:01.999Z"
 
 
 @FEW

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dqi_tracking.cli import backfill, rank
-from dqi_tracking.cli.output import say, talk
+from dqi_tracking.cli.output import runnable, say, talk
 
 
 def demo(
@@ -31,8 +31,8 @@ def demo(
         return code
     say("DQI describes the shape of a loss curve: compare runs of one workload, logged at one")
     say("interval, and no others. Here:")
-    quoted = shlex.quote(uri)
-    say(f"  dqi rank {address} --tracking-uri {quoted} --where \"params.workload = 'wmt'\"")
+    dqi, quoted = shlex.quote(runnable("dqi")), shlex.quote(uri)
+    say(f"  {dqi} rank {address} --tracking-uri {quoted} --where \"params.workload = 'wmt'\"")
     say("explain one run:")
-    say(f"  dqi show runs:/{table['run'].iloc[0]} --tracking-uri {quoted}")
+    say(f"  {dqi} show runs:/{table['run'].iloc[0]} --tracking-uri {quoted}")
     return code

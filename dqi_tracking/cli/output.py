@@ -6,8 +6,10 @@ import csv
 import json
 import math
 import os
+import shutil
 import sys
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dqi_tracking.cli.options import Format
@@ -15,10 +17,11 @@ from dqi_tracking.report.printable import printable
 from dqi_tracking.types import COMPONENTS, PHASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rich.console import Console
 
+    from dqi_tracking.trackers.base import View
     from dqi_tracking.types import Outcome, RunRef, Stamp
 
 WIDE = 240
@@ -60,6 +63,24 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
     row["reason"] = outcome.reason
     row["warnings"] = list(outcome.score.warnings) if outcome.score else []
     return row
+
+
+def runnable(program: str) -> str:
+    """Return how the person at this terminal starts a program that is installed with this one."""
+    if shutil.which(program):
+        return program
+    installed = Path(sys.executable).with_name(program)
+    here = Path.cwd()
+    return str(installed.relative_to(here) if installed.is_relative_to(here) else installed)
+
+
+def print_link(what: str, view: View, print_line: Callable[[str], None]) -> None:
+    """Print where the tracker's own UI shows something, and what starts the UI."""
+    if view.url:
+        print_line(f"{what}: {view.url}")
+    if view.command:
+        command = view.command.replace("mlflow ui", f"{runnable('mlflow')} ui")
+        print_line(f"start its UI first: {command}")
 
 
 class Rows:

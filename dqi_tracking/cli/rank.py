@@ -9,7 +9,7 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.options import Format
-from dqi_tracking.cli.output import Rows, talk
+from dqi_tracking.cli.output import Rows, print_link, talk
 
 SHOWN = (
     "#",
@@ -56,8 +56,6 @@ def rank(
         runs = "run is" if n_unscored == 1 else "runs are"
         command = "backfill" if view.url else "score"
         talk(f"{n_unscored:,} {runs} not scored: `dqi {command} {address}`")
-    if view.url and form is Format.TABLE:
-        talk(f"sorted in the tracker: {view.url}")
-        if view.command:
-            talk(f"(start its UI first: {view.command})")
+    if form is Format.TABLE:
+        print_link("sorted in the tracker", view, talk)
     return ExitCode.DONE

@@ -11,7 +11,7 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.options import Format
-from dqi_tracking.cli.output import Rows, cell, outcome_row, print_table, say
+from dqi_tracking.cli.output import Rows, cell, outcome_row, print_link, print_table, say
 from dqi_tracking.errors import ConfigError, RunNotFound
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import COMPONENTS, Outcome
@@ -104,10 +104,7 @@ def _explain(
     sentences.extend((f"on the run: {_standing(ref, mark)}", WHAT_IT_IS))
     for sentence in filter(None, sentences):
         say(textwrap.fill(sentence, width, subsequent_indent="  "))
-    if view.url:
-        say(f"in the tracker: {view.url}")
-    if view.command:
-        say(f"(start its UI first: {view.command})")
+    print_link("in the tracker", view, say)
 
 
 def _print_phases(score: Score) -> None:

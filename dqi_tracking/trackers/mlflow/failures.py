@@ -7,6 +7,7 @@ are all there is to go by.
 from __future__ import annotations
 
 import errno
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ _DELETED_WORDS = (
     "must be in 'active' state",
     "must be in 'active' lifecycle_stage",
 )
+
+_REPEATED_STATUS = re.compile(r"too many (\d{3}) error responses")
 
 
 @contextmanager
@@ -112,6 +115,9 @@ def _sorted(
         kind, fix = RunNotFound, "the run was deleted: `mlflow runs restore` it, or leave it out"
     elif code == "INVALID_PARAMETER_VALUE":
         kind, fix = rejected
+    elif repeated := _REPEATED_STATUS.search(text):
+        said = f"could not {what}: {address} answered {repeated[1]} again and again"
+        kind, fix = TransientTrackerError, "look into the server's log, then run this again"
     elif why := next((words for words in _TRANSIENT_WORDS if words in text), ""):
         # the client's own text is a paragraph; what matters is its last cause
         said = f"could not {what}: {address} does not answer ({why})"
