@@ -170,7 +170,7 @@ class MlflowTracker:
     def view(self, ref: RunRef | None = None) -> View:
         """Return the page of the run, or the experiment's table sorted by `dqi`."""
         served = self._uri.startswith(("http://", "https://"))
-        base = masked(self._uri).rstrip("/") if served else "http://127.0.0.1:5000"
+        base = self.address.replace("***@", "").rstrip("/") if served else "http://127.0.0.1:5000"
         allow = "MLFLOW_ALLOW_FILE_STORE=true " if is_file_store(self._uri) else ""
         uri = shlex.quote(self.address)
         command = "" if served else f"{allow}mlflow ui --backend-store-uri {uri}"
