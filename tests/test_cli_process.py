@@ -122,6 +122,20 @@ def test_a_terminal_shows_rate_and_remaining_time_and_no_style_with_no_color(
     assert not STYLE.search(shown)
 
 
+def test_a_narrow_terminal_loses_columns_and_no_cell_is_folded(tmp_path: Path) -> None:
+    names = [f"run-{number:016x}" for number in range(3)]
+    points = (f"{name},{step},{1 / (step + 1)}\n" for name in names for step in STEPS)
+    (path := tmp_path / "runs.csv").write_text("run,step,loss\n" + "".join(points))
+    for columns, left_out in (("200", ""), ("80", "late, mid, early, outcome")):
+        code, shown = on_terminal("score", str(path), COLUMNS=columns)
+        assert code == 0
+        table, _, room = STYLE.sub("", shown).partition("no room for ")
+        lines = [line.split() for line in table.splitlines()]
+        assert max(len(line.rstrip()) for line in table.splitlines()) <= int(columns)
+        assert [words[-1] for words in lines if words and words[0] in names] == names
+        assert room.partition(":")[0] == left_out
+
+
 @pytest.mark.parametrize("form", ["--json", "--csv", "table"])
 def test_a_reader_that_has_enough_causes_no_traceback(tmp_path: Path, form: str) -> None:
     (tmp_path / "curve.csv").write_text("step,loss\n0,3\n1,2\n2,1\n")
@@ -197,6 +211,8 @@ def test_the_demo_ranks_real_runs_once_and_the_commands_it_prints_work(
     assert "nanogpt-adam_sync_hook" not in out
     printed = [shlex.split(line) for line in out.splitlines() if re.match(r"  \S*dqi ", line)]
     assert [command[1] for command in printed] == ["rank", "show"]
+    (uri,) = re.findall(r"^  export MLFLOW_TRACKING_URI=(.*)$", out, re.MULTILINE)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", shlex.split(uri)[0])
     shown = []
     for command in printed:
         assert main(command[1:]) == 0

@@ -9,8 +9,9 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode, stop_on_signals
 from dqi_tracking.cli.options import Format
-from dqi_tracking.cli.output import Rows, complain, outcome_row, print_table, say, talk
+from dqi_tracking.cli.output import Rows, complain, outcome_row, say, talk
 from dqi_tracking.cli.progress import progress_bar
+from dqi_tracking.cli.table import print_table
 
 if TYPE_CHECKING:
     from dqi_tracking.backfill.report import Report
@@ -97,10 +98,10 @@ def print_report(report: Report, form: Format) -> None:
     """Print what a pass did: the counts, the first failures, and one sentence."""
     if form is Format.TABLE and report.reasons:
         print_table(
-            (
+            [
                 {"outcome": outcome, "reason": reason, "runs": count}
                 for (outcome, reason), count in sorted(report.reasons.items())
-            ),
+            ],
             ("outcome", "reason", "runs"),
         )
     for failure in report.failures[:MAX_FAILURES_SHOWN]:

@@ -29,10 +29,10 @@ def demo(
     table = rank_table(address, settings=load_settings(tracking_uri=uri))
     if table.empty:
         return code
+    dqi = shlex.quote(runnable("dqi"))
     say("DQI describes the shape of a loss curve: compare runs of one workload, logged at one")
-    say("interval, and no others. Here:")
-    dqi, quoted = shlex.quote(runnable("dqi")), shlex.quote(uri)
-    say(f"  {dqi} rank {address} --tracking-uri {quoted} --where \"params.workload = 'wmt'\"")
-    say("explain one run:")
-    say(f"  {dqi} show runs:/{table['run'].iloc[0]} --tracking-uri {quoted}")
+    say("interval, and no others. To look around, and to explain one run:")
+    say(f"  export MLFLOW_TRACKING_URI={shlex.quote(uri)}")
+    say(f"  {dqi} rank {address} --where \"params.workload = 'wmt'\"")
+    say(f"  {dqi} show runs:/{table['run'].iloc[0]}")
     return code

@@ -5,29 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
 import shutil
 import sys
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dqi_tracking.cli.options import Format
+from dqi_tracking.cli.table import print_table
 from dqi_tracking.report.printable import printable
-from dqi_tracking.types import COMPONENTS, PHASES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from rich.console import Console
+    from collections.abc import Callable, Mapping, Sequence
 
     from dqi_tracking.trackers.base import View
     from dqi_tracking.types import Outcome, RunRef, Stamp
-
-WIDE = 240
-"""Columns of a table that goes into a pipe or a file, where nothing may be cut."""
-
-_NUMBERS = {"#", "runs", "points", "dqi", "dqi_raw", *(f"dqi_{p}" for p in PHASES), *COMPONENTS}
 
 
 def complain(message: str, fix: str) -> None:
@@ -93,11 +84,20 @@ class Rows:
         Columns of the table. JSON has all there is; CSV too, under `columns`.
     columns : sequence of str
         Columns of the CSV.
+    spare : sequence of str
+        Columns of the table that a narrow terminal does without, the first to go first.
     """
 
-    def __init__(self, format: Format, shown: Sequence[str], columns: Sequence[str]) -> None:  # noqa: A002
+    def __init__(
+        self,
+        format: Format,  # noqa: A002
+        shown: Sequence[str],
+        columns: Sequence[str],
+        spare: Sequence[str] = (),
+    ) -> None:
         self._format = format
         self._shown = shown
+        self._spare = spare
         self._kept: list[Mapping[str, Any]] = []
         self._csv = csv.DictWriter(sys.stdout, columns, restval="", extrasaction="ignore")
         if format is Format.CSV:
@@ -115,46 +115,11 @@ class Rows:
 
     def close(self) -> None:
         """Print the table, if that is the format and there is a row."""
-        if self._kept:
-            print_table(self._kept, self._shown)
-
-
-def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print a table on stdout: numbers to four places, names in full."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        numeric = column in _NUMBERS
-        head = column.removeprefix("dqi_") if column != "dqi_status" else "score"
-        table.add_column(head, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(row.get(column, ""))) for column in columns))
-    console().print(table)
-
-
-def console() -> Console:
-    """Return a console on stdout: as wide as the terminal, or wide enough for a file."""
-    from rich.console import Console
-
-    plain = partial(
-        Console, color_system=color_system(), highlight=False, markup=False, emoji=False
-    )
-    return terminal if (terminal := plain()).is_terminal else plain(width=WIDE)
-
-
-def color_system() -> Literal["auto"] | None:
-    """Return how rich is to style: not at all where `NO_COLOR` is set, not even in bold."""
-    return None if os.environ.get("NO_COLOR") else "auto"
-
-
-def cell(value: object) -> str:
-    """Return a value as a table shows it; a number that is none as a dash."""
-    if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.4f}"
-    return printable(str(value))
+        if not self._kept:
+            return
+        left_out = print_table(self._kept, self._shown, self._spare)
+        if left_out:
+            talk(f"no room for {', '.join(left_out)}: widen the terminal, or use --csv")
 
 
 def _json(value: Any) -> Any:

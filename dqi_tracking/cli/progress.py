@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from dqi_tracking.cli.output import color_system
+from dqi_tracking.cli.table import color_system
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -22,6 +22,7 @@ SHOWN = (
     "name",
     "run",
 )
+SPARE = ("dqi_late", "dqi_mid", "dqi_early", "dqi_weakest", "dqi_status")
 
 
 def rank(
@@ -46,7 +47,7 @@ def rank(
         view = tracker.view()
     finally:
         tracker.close()
-    rows = Rows(form, SHOWN, COLUMNS)
+    rows = Rows(form, SHOWN, COLUMNS, SPARE)
     records: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
     for position, row in enumerate(records, start=1):
         rows.add({"#": position} | row if form is Format.TABLE else row)

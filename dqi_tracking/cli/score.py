@@ -24,6 +24,7 @@ SHOWN = (
     "reason",
     "run",
 )
+SPARE = ("dqi_late", "dqi_mid", "dqi_early", "outcome", "dqi_signal", "dqi_weakest")
 
 
 def score(
@@ -68,7 +69,7 @@ def score(
     )
     query = Query(where, include_failed, include_running, limit=limit)
     code = ExitCode.DONE
-    rows = Rows(form, SHOWN, (*COLUMNS, "outcome", "reason", "warnings"))
+    rows = Rows(form, SHOWN, (*COLUMNS, "outcome", "reason", "warnings"), SPARE)
     for address in addresses:
         try:
             tracker = open_tracker(address, settings=settings)

@@ -11,7 +11,8 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.options import Format
-from dqi_tracking.cli.output import Rows, cell, outcome_row, print_link, print_table, say
+from dqi_tracking.cli.output import Rows, outcome_row, print_link, say
+from dqi_tracking.cli.table import cell, print_table
 from dqi_tracking.errors import ConfigError, RunNotFound
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import COMPONENTS, Outcome
