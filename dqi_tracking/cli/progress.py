@@ -67,7 +67,7 @@ def progress_bar() -> Generator[Bar]:
 
         def plan(self, n_found: int, n_todo: int) -> None:
             del n_found
-            progress.reset(self._task, total=n_todo, description="scoring")
+            progress.reset(self._task, total=n_todo, description="scoring", visible=n_todo > 0)
 
         def advance(self) -> None:
             progress.advance(self._task)
