@@ -25,9 +25,7 @@ PHASES: tuple[PhaseName, ...] = ("early", "mid", "late")
 COMPONENTS: tuple[Component, ...] = ("coverage", "variation", "structure", "density")
 
 
-def _array(values: ArrayLike | None, name: str) -> FloatArray | None:
-    if values is None:
-        return None
+def _array(values: ArrayLike, name: str) -> FloatArray:
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -65,7 +63,7 @@ class History:
     Raises
     ------
     MalformedHistory
-        When an array is not one-dimensional, the lengths differ, or a step is not finite.
+        When an array is not one-dimensional, lengths differ, or a step is not finite.
     """
 
     step: FloatArray
@@ -85,32 +83,25 @@ class History:
         loss_key: str = "loss",
         grad_norm_key: str = "grad_norm",
     ) -> None:
-        steps = _array(step, "step")
-        if steps is None:
-            raise MalformedHistory("`step` is missing", fix="pass the step of each row")
-        arrays = {
-            "step": steps,
-            "loss": _array(loss, "loss"),
-            "grad_norm": _array(grad_norm, "grad_norm"),
-            "grad_step": _array(grad_step, "grad_step"),
+        given = {"loss": loss, "grad_norm": grad_norm, "grad_step": grad_step}
+        arrays = {"step": _array(step, "step")} | {
+            name: _array(values, name) for name, values in given.items() if values is not None
         }
-        grad_rows = steps if arrays["grad_step"] is None else arrays["grad_step"]
-        for name, expected in (("loss", steps), ("grad_norm", grad_rows)):
-            array = arrays[name]
-            if array is not None and array.shape != expected.shape:
+        grad_rows = arrays.get("grad_step", arrays["step"])
+        for name, expected in (("loss", arrays["step"]), ("grad_norm", grad_rows)):
+            if name in arrays and arrays[name].shape != expected.shape:
                 raise MalformedHistory(
-                    f"`{name}` has {array.size} values for {expected.size} steps",
+                    f"`{name}` has {arrays[name].size} values for {expected.size} steps",
                     fix=f"pass one `{name}` for each step",
                 )
         for name in ("step", "grad_step"):
-            array = arrays[name]
-            if array is not None and not np.isfinite(array).all():
+            if name in arrays and not np.isfinite(arrays[name]).all():
                 raise MalformedHistory(
                     f"`{name}` holds a value that is not finite",
                     fix="drop the rows without a step",
                 )
-        for name, array in arrays.items():
-            object.__setattr__(self, name, array)
+        for name in ("step", *given):
+            object.__setattr__(self, name, arrays.get(name))
         object.__setattr__(self, "loss_key", loss_key)
         object.__setattr__(self, "grad_norm_key", grad_norm_key)
 

@@ -60,7 +60,7 @@ def test_a_missing_value_in_a_list_is_a_logged_nan() -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"step": None}, "`step` is missing"),
+        ({"step": None}, "`step` has 0 dimensions"),
         ({"step": 7}, "`step` has 0 dimensions"),
         ({"step": [[1, 2], [3, 4]]}, "`step` has 2 dimensions"),
         ({"step": [1, 2], "loss": [[1], [2]]}, "`loss` has 2 dimensions"),

@@ -12,21 +12,21 @@ import numpy as np
 
 from dqi_tracking.errors import (
     ConfigError,
-    DQIError,
     ReadRejected,
     StoreNotFound,
     WriteRejected,
 )
-from dqi_tracking.trackers.base import Query, Reading, View
+from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.keys import KeyResolver
-from dqi_tracking.trackers.series import Series, history_of
+from dqi_tracking.trackers.series import Series, history_of, readings
 from dqi_tracking.types import RunRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dqi_tracking.config import Settings
-    from dqi_tracking.types import FloatArray, Stamp
+    from dqi_tracking.trackers.base import Reading
+    from dqi_tracking.types import FloatArray, History, Stamp
 
 STEP_COLUMNS = ("step", "global_step", "_step", "trainer/global_step", "iteration", "iter", "epoch")
 RUN_COLUMNS = ("run", "run_id", "run_name")
@@ -125,12 +125,7 @@ class CurveFileTracker:
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
         """Yield the history of each run."""
-        for ref in refs:
-            try:
-                rows = self._rows(ref)
-                yield Reading(ref, history_of(ref, lambda key, rows=rows: self._series(rows, key)))
-            except DQIError as error:
-                yield Reading(ref, error=error)
+        yield from readings(refs, self._history)
 
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Refuse: a file of curves has no place for scores."""
@@ -148,6 +143,10 @@ class CurveFileTracker:
 
     def close(self) -> None:
         """Forget nothing: the table goes with the object."""
+
+    def _history(self, ref: RunRef) -> History:
+        rows = self._rows(ref)
+        return history_of(ref, lambda key: self._series(rows, key))
 
     def _rows(self, ref: RunRef) -> Any:
         if self._run is None:

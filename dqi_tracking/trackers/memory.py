@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dqi_tracking.config import Settings, load_settings
-from dqi_tracking.errors import ConfigError, DQIError, RunNotFound
-from dqi_tracking.trackers.base import Query, Reading, View
+from dqi_tracking.errors import ConfigError, RunNotFound
+from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.keys import KeyResolver
-from dqi_tracking.trackers.series import Series, history_of
+from dqi_tracking.trackers.series import Series, history_of, readings
 from dqi_tracking.types import RunRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from dqi_tracking.types import Stamp
+    from dqi_tracking.trackers.base import Reading
+    from dqi_tracking.types import History, Stamp
 
 
 @dataclass(slots=True)
@@ -93,12 +94,7 @@ class MemoryTracker:
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
         """Yield the history of each run."""
-        for ref in refs:
-            try:
-                run = self._run(ref)
-                yield Reading(ref, history_of(ref, lambda key, run=run: _series(run, key)))
-            except DQIError as error:
-                yield Reading(ref, error=error)
+        yield from readings(refs, self._history)
 
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Keep files and stamp on the run."""
@@ -114,6 +110,10 @@ class MemoryTracker:
 
     def close(self) -> None:
         """Keep the runs: they live as long as the object."""
+
+    def _history(self, ref: RunRef) -> History:
+        run = self._run(ref)
+        return history_of(ref, lambda key: _series(run, key))
 
     def _run(self, ref: RunRef) -> MemoryRun:
         if ref.run_id not in self.runs:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dqi_tracking.errors import MissingMetric
+from dqi_tracking.errors import DQIError, MissingMetric
+from dqi_tracking.trackers.base import Reading
 from dqi_tracking.trackers.keys import MIN_POINTS, choose
 from dqi_tracking.types import History
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dqi_tracking.types import FloatArray, MetricKey, RunRef
 
@@ -61,6 +62,23 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
         loss_key=str(key),
         grad_norm_key=str(grad_key),
     )
+
+
+def readings(refs: Sequence[RunRef], history: Callable[[RunRef], History]) -> Iterator[Reading]:
+    """Yield one reading for each run, in order; what is wrong with one is told in its own.
+
+    Parameters
+    ----------
+    refs : sequence of RunRef
+    history : callable
+        Returns the history of one run, or raises a `DQIError`.
+    """
+    for ref in refs:
+        try:
+            reading = Reading(ref, history(ref))
+        except DQIError as error:
+            reading = Reading(ref, error=error)
+        yield reading
 
 
 def missing_metric(ref: RunRef) -> MissingMetric:

@@ -14,18 +14,17 @@ import numpy as np
 
 from dqi_tracking.errors import (
     ConfigError,
-    DQIError,
     ReadRejected,
     RunNotFound,
     WriteRejected,
     masked,
 )
-from dqi_tracking.trackers.base import Query, Reading, View
+from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.mlflow.experiments import named_experiments
 from dqi_tracking.trackers.mlflow.failures import translated
 from dqi_tracking.trackers.mlflow.store import check_store, is_file_store
-from dqi_tracking.trackers.series import Series, history_of
+from dqi_tracking.trackers.series import Series, history_of, readings
 from dqi_tracking.types import RunRef, Stamp
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from dqi_tracking.config import Settings
+    from dqi_tracking.trackers.base import Reading
+    from dqi_tracking.types import History
 
 PAGE = 1_000
 """Runs a request of the listing."""
@@ -138,16 +139,7 @@ class MlflowTracker:
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
         """Yield the history of each run, by the public client."""
-        for ref in refs:
-            try:
-                # stores hand out histories of deleted runs, and empty ones of runs that never were
-                self._active_run(ref.run_id)
-                with translated("read a history", self.address, run=ref.run_id):
-                    history = history_of(ref, lambda key, ref=ref: self._series(ref.run_id, key))
-                    reading = Reading(ref, history)
-            except DQIError as error:
-                reading = Reading(ref, error=error)
-            yield reading
+        yield from readings(refs, self._history)
 
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Log the files, then metrics and tags in one batch, the fingerprint as its last tag."""
@@ -252,6 +244,12 @@ class MlflowTracker:
             },
             stamp=_stamp(run.data.tags, latest),
         )
+
+    def _history(self, ref: RunRef) -> History:
+        # stores hand out histories of deleted runs, and empty ones of runs that never were
+        self._active_run(ref.run_id)
+        with translated("read a history", self.address, run=ref.run_id):
+            return history_of(ref, lambda key: self._series(ref.run_id, key))
 
     def _series(self, run_id: str, key: str) -> Series:
         points = self._client.get_metric_history(run_id, key)
