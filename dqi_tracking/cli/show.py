@@ -116,7 +116,7 @@ def _print_phases(score: Score) -> None:
             "phase": name,
             "dqi": phase.dqi,
             **{
-                component: f"{value:.2f} {bar(value, BAR):<{BAR}}"
+                component: f"{value:.2f} {bar(value, BAR)}"
                 for component in COMPONENTS
                 for value in (getattr(phase, component),)
             },

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from dqi_tracking.report.printable import printable
-from dqi_tracking.types import COMPONENTS, PHASES
+from dqi_tracking.types import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDE = 240
 """Columns of a table that goes into a pipe or a file, where nothing may be cut."""
 
-_NUMBERS = {"#", "runs", "points", "dqi", "dqi_raw", *(f"dqi_{p}" for p in PHASES), *COMPONENTS}
+_NUMBERS = {"#", "runs", "points", "dqi", "dqi_raw", *(f"dqi_{phase}" for phase in PHASES)}
 
 
 def print_table(
