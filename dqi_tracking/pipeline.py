@@ -17,7 +17,7 @@ from dqi_tracking.engine.fusion import checked_weights
 from dqi_tracking.errors import DQIError, MissingMetric, TrackerError, masked
 from dqi_tracking.report.artifact import phases_json
 from dqi_tracking.report.page import phases_html
-from dqi_tracking.stamp import fingerprint_of, is_whole, seen, stamp_of
+from dqi_tracking.stamp import fingerprint_of, seen, stamp_of, standing_mark
 from dqi_tracking.trackers.base import Reading
 from dqi_tracking.trackers.series import missing_metric
 from dqi_tracking.types import Outcome
@@ -107,17 +107,15 @@ def without_reading(ref: RunRef, current: Pass) -> Outcome | None:
     """Decide from the listing alone, or return None where the run must be read."""
     if not ref.loss_keys and not ref.grad_norm_keys:
         return Outcome(ref, "skipped", reason=missing_metric(ref).message)
-    stamp = ref.stamp
-    if stamp is None or current.verify or current.rescore:
+    mark = standing_mark(ref)
+    if ref.stamp is None or mark is None or current.verify or current.rescore:
         return None
-    facts = stamp.facts
+    facts = ref.stamp.facts
     # the digest covers the engine's version
-    unchanged = (
-        is_whole(stamp)
-        and facts["fingerprint"].startswith(f"{current.options.digest}-")
-        and facts.get("seen") == seen(ref, facts.get("signal", ""))
+    unchanged = mark.startswith(f"{current.options.digest}-") and (
+        facts.get("seen") == seen(ref, facts.get("signal", ""))
     )
-    return Outcome(ref, "unchanged", stamp=stamp) if unchanged else None
+    return Outcome(ref, "unchanged", stamp=ref.stamp) if unchanged else None
 
 
 def process(tracker: Tracker, refs: Sequence[RunRef], current: Pass) -> Iterator[Outcome]:
@@ -179,10 +177,9 @@ def _unexpected(error: Exception) -> str:
 def _score_and_write(tracker: Tracker, ref: RunRef, history: History, current: Pass) -> Outcome:
     scored = current.options.score(history)
     mark = fingerprint_of(history, scored, current.options.digest)
-    stamp = stamp_of(scored, ref, mark, current.started)
-    standing = ref.stamp.facts["fingerprint"] if ref.stamp and is_whole(ref.stamp) else None
-    if standing == mark and not current.rescore:
+    if standing_mark(ref) == mark and not current.rescore:
         return Outcome(ref, "unchanged", stamp=ref.stamp, score=scored)
+    stamp = stamp_of(scored, ref, mark, current.started)
     if current.write:
         files: dict[str, bytes] = {}
         if current.files:
@@ -218,6 +215,5 @@ def examine(tracker: Tracker, ref: RunRef, options: ScoringOptions) -> tuple[His
     DQIError
         Whatever is wrong with the run.
     """
-    reading = next(iter(tracker.read([ref])))
-    history = reading.found()
+    history = next(iter(tracker.read([ref]))).found()
     return history, options.score(history)

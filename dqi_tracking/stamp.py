@@ -106,6 +106,11 @@ def is_whole(stamp: Stamp) -> bool:
     return not stamp.timestamp or stamp.facts.get("scored_at") == iso_time(stamp.timestamp)
 
 
+def standing_mark(ref: RunRef) -> str | None:
+    """Return the fingerprint of the score that stands on a run; None where none is whole."""
+    return ref.stamp.facts["fingerprint"] if ref.stamp and is_whole(ref.stamp) else None
+
+
 def seen(ref: RunRef, signal: str) -> str:
     """Return what the listing says of a run and the series to read from it, as 16 hex digits.
 

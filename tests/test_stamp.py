@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dqi_tracking import History, RunRef, Stamp, score
 from dqi_tracking.pipeline import ScoringOptions
-from dqi_tracking.stamp import METRICS, fingerprint_of, iso_time, seen, stamp_of
+from dqi_tracking.stamp import METRICS, fingerprint_of, iso_time, seen, stamp_of, standing_mark
 from dqi_tracking.types import MetricKey
 from tests.strategies import FEW, histories
 
@@ -217,3 +217,11 @@ def test_seen_changes_when_a_better_series_appears_or_gets_its_points() -> None:
     assert seen(REF, "grad_norm") != seen(norm_only, "grad_norm")
     longer = replace(REF, latest=REF.latest | {"a_loss": "1@99"})
     assert seen(longer, "loss") != seen(REF, "loss")
+
+
+def test_no_mark_stands_where_a_write_was_not_finished() -> None:
+    stamp = stamp_of(score(CURVE), REF, "mark", 1_000)
+    later = replace(stamp, timestamp=stamp.timestamp + 1)
+    unmarked = replace(stamp, facts={"status": "ok"})
+    marks = [standing_mark(replace(REF, stamp=each)) for each in (stamp, later, unmarked, None)]
+    assert marks == ["mark", None, None, None]

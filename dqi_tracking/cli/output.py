@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dqi_tracking.trackers.base import View
-    from dqi_tracking.types import Outcome, RunRef, Stamp
+    from dqi_tracking.types import Outcome
 
 
 def complain(message: str, fix: str) -> None:
@@ -38,18 +38,13 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def stamp_row(ref: RunRef, stamp: Stamp | None) -> dict[str, Any]:
-    """Return a run and what stands on it, under the names of every tracker."""
+def outcome_row(outcome: Outcome) -> dict[str, Any]:
+    """Return what became of a run, under the names of every tracker."""
+    ref, stamp = outcome.ref, outcome.stamp
     row: dict[str, Any] = {"run": ref.run_id, "name": ref.name, "group": ref.group}
     if stamp is not None:
         row.update(stamp.metrics)
         row.update({f"dqi_{fact}": value for fact, value in stamp.facts.items()})
-    return row
-
-
-def outcome_row(outcome: Outcome) -> dict[str, Any]:
-    """Return what became of a run, under the names of every tracker."""
-    row = stamp_row(outcome.ref, outcome.stamp)
     row["outcome"] = outcome.outcome
     row["reason"] = outcome.reason
     row["warnings"] = list(outcome.score.warnings) if outcome.score else []

@@ -129,7 +129,9 @@ def _print_phases(score: Score) -> None:
 
 
 def _standing(ref: RunRef, mark: str) -> str:
-    written = ref.stamp.facts.get("fingerprint") if ref.stamp else None
+    from dqi_tracking.stamp import standing_mark
+
+    written = standing_mark(ref)
     if written is None:
         return "nothing written yet; `dqi score --write` or `dqi backfill` does"
     if written == mark:

@@ -45,10 +45,10 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
     """
     loss = _read_best(ref.loss_keys, fetch)
     grad_norm = _read_best(ref.grad_norm_keys, fetch)
-    if loss is None and grad_norm is None:
-        raise missing_metric(ref)
     if loss is None:
-        key, series = grad_norm  # pyright: ignore[reportGeneralTypeIssues]
+        if grad_norm is None:
+            raise missing_metric(ref)
+        key, series = grad_norm
         return History(series.step, grad_norm=series.value, grad_norm_key=str(key))
     key, series = loss
     if grad_norm is None:
