@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -67,6 +67,8 @@ class Settings(BaseSettings):
         MLflow store to use instead of `MLFLOW_TRACKING_URI`.
     loss_key, grad_norm_key : str, optional
         Metric to read, whatever the aliases say.
+    step_key : str, optional
+        Metric to take the steps from, such as ``tokens`` or ``epoch``, on the runs that have it.
     loss_aliases, grad_norm_aliases : tuple of str
         Names that are taken for the loss and the gradient norm. Case and the separators
         ``/ - _ .`` and space make no difference; `a + b` means the sum of two metrics.
@@ -74,6 +76,13 @@ class Settings(BaseSettings):
         As in `dqi_tracking.score`.
     jobs : int
         Runs worked on at the same time.
+    artifact : bool
+        Whether the tracker's own artifacts are written: on MLflow the two files, on W&B the
+        Artifact that holds them.
+    max_requests_per_minute : int, optional
+        Pace of the requests to W&B; as fast as it answers where left out.
+    deadline : float
+        Seconds after which reading or writing one run of W&B is given up.
     """
 
     model_config = SettingsConfigDict(
@@ -87,6 +96,7 @@ class Settings(BaseSettings):
     tracking_uri: str | None = None
     loss_key: str | None = None
     grad_norm_key: str | None = None
+    step_key: str | None = None
     loss_aliases: tuple[str, ...] = LOSS_ALIASES
     grad_norm_aliases: tuple[str, ...] = GRAD_NORM_ALIASES
     nan_policy: NanPolicy = "propagate"
@@ -94,6 +104,9 @@ class Settings(BaseSettings):
     duplicates: Duplicates = "last"
     weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
     jobs: int = 1
+    artifact: bool = True
+    max_requests_per_minute: int | None = Field(default=None, ge=1)
+    deadline: float = Field(default=300.0, gt=0)
 
     @classmethod
     def settings_customise_sources(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dqi_tracking.engine import ENGINE_VERSION, score
@@ -44,6 +44,7 @@ class ScoringOptions:
     weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
     loss_key: str | None = None
     grad_norm_key: str | None = None
+    step_key: str | None = None
 
     def __post_init__(self) -> None:
         # once for the pass, not once for each of its runs
@@ -66,9 +67,13 @@ class ScoringOptions:
         text = json.dumps([ENGINE_VERSION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def score(self, history: History) -> Score:
-        """Score a history with these options."""
-        return score(history, **self.of_engine)
+    def score(self, ref: RunRef, history: History) -> Score:
+        """Score a history, read from a run, with these options."""
+        scored = score(history, **self.of_engine)
+        if not self.step_key or ref.step_key:
+            return scored
+        warning = f"no `{self.step_key}` was logged: the steps are the tracker's own"
+        return replace(scored, warnings=(warning, *scored.warnings))
 
 
 class Pass(NamedTuple):
@@ -105,7 +110,7 @@ def begin(options: ScoringOptions, **given: bool) -> Pass:
 
 def without_reading(ref: RunRef, current: Pass) -> Outcome | None:
     """Decide from the listing alone, or return None where the run must be read."""
-    if not ref.loss_keys and not ref.grad_norm_keys:
+    if ref.listed and not ref.loss_keys and not ref.grad_norm_keys:
         return Outcome(ref, "skipped", reason=missing_metric(ref).message)
     mark = standing_mark(ref)
     if ref.stamp is None or mark is None or current.verify or current.rescore:
@@ -175,7 +180,7 @@ def _unexpected(error: Exception) -> str:
 
 
 def _score_and_write(tracker: Tracker, ref: RunRef, history: History, current: Pass) -> Outcome:
-    scored = current.options.score(history)
+    scored = current.options.score(ref, history)
     mark = fingerprint_of(history, scored, current.options.digest)
     if standing_mark(ref) == mark and not current.rescore:
         return Outcome(ref, "unchanged", stamp=ref.stamp, score=scored)
@@ -215,5 +220,6 @@ def examine(tracker: Tracker, ref: RunRef, options: ScoringOptions) -> tuple[His
     DQIError
         Whatever is wrong with the run.
     """
-    history = next(iter(tracker.read([ref]))).found()
-    return history, options.score(history)
+    reading = next(iter(tracker.read([ref])))
+    history = reading.found()
+    return history, options.score(reading.ref, history)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dqi_tracking.errors import ConfigError
-from dqi_tracking.stamp import METRICS, is_whole
+from dqi_tracking.names import METRICS
+from dqi_tracking.stamp import is_whole
 from dqi_tracking.trackers import open_tracker
 from dqi_tracking.trackers.base import Query
 

@@ -7,23 +7,11 @@ import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from dqi_tracking.names import METRICS
 from dqi_tracking.types import COMPONENTS, Stamp
 
 if TYPE_CHECKING:
     from dqi_tracking.types import FloatArray, History, RunRef, Score
-
-METRICS: tuple[str, ...] = (
-    "dqi",
-    "dqi_raw",
-    "dqi_early",
-    "dqi_mid",
-    "dqi_late",
-    *(f"dqi_{phase}_{name}" for phase in ("early", "mid", "late") for name in COMPONENTS),
-    "dqi_boundary_early_mid",
-    "dqi_boundary_mid_late",
-)
-"""Names of the metrics, in the order of tables. Underscores only: W&B sorts and filters nothing
-else reliably, and MLflow's search takes them unquoted."""
 
 
 def stamp_of(score: Score, ref: RunRef, fingerprint: str, started: int) -> Stamp:
@@ -119,8 +107,11 @@ def seen(ref: RunRef, signal: str) -> str:
     """
     is_loss = any(str(key) == signal for key in ref.loss_keys)
     rivals = ref.loss_keys if is_loss else (*ref.loss_keys, *ref.grad_norm_keys)
-    parts = sorted({part for key in rivals for part in key.parts})
+    # where only reading tells the metrics, the listing knows of none the next time
+    parts = sorted({part for key in rivals for part in key.parts}) if ref.listed else []
     listed = [ref.status, ref.ended, signal, [(part, ref.latest.get(part)) for part in parts]]
+    if ref.revision:
+        listed.append(ref.revision)
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]
 
 

@@ -19,7 +19,7 @@ Duplicates = Literal["last", "keep"]
 Status = Literal["ok", "flat", "too_short", "nan", "no_signal"]
 PhaseName = Literal["early", "mid", "late"]
 Component = Literal["coverage", "variation", "structure", "density"]
-Outcomes = Literal["scored", "unchanged", "skipped", "failed"]
+Outcomes = Literal["scored", "unchanged", "skipped", "failed", "unscored"]
 
 PHASES: tuple[PhaseName, ...] = ("early", "mid", "late")
 COMPONENTS: tuple[Component, ...] = ("coverage", "variation", "structure", "density")
@@ -59,6 +59,9 @@ class History:
         Steps of `grad_norm` where it was logged at other steps than the loss.
     loss_key, grad_norm_key : str
         Names under which the tracker holds the two series.
+    warnings : tuple of str
+        What whoever read it has to tell, one sentence each: a damaged file, another step axis.
+        They come back in `Score.warnings`.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class History:
     grad_step: FloatArray | None
     loss_key: str
     grad_norm_key: str
+    warnings: tuple[str, ...]
 
     def __init__(
         self,
@@ -82,6 +86,7 @@ class History:
         grad_step: ArrayLike | None = None,
         loss_key: str = "loss",
         grad_norm_key: str = "grad_norm",
+        warnings: tuple[str, ...] = (),
     ) -> None:
         given = {"loss": loss, "grad_norm": grad_norm, "grad_step": grad_step}
         arrays = {"step": _array(step, "step")} | {
@@ -104,6 +109,7 @@ class History:
             object.__setattr__(self, name, arrays.get(name))
         object.__setattr__(self, "loss_key", loss_key)
         object.__setattr__(self, "grad_norm_key", grad_norm_key)
+        object.__setattr__(self, "warnings", tuple(warnings))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +251,15 @@ class RunRef:
         Start and end time in milliseconds since the epoch; 0 where unknown.
     loss_keys, grad_norm_keys : tuple of MetricKey
         Series that may be the loss and the gradient norm, best first.
+    step_key : str
+        Metric to take the steps from, where a person named one and the run has it; empty for the
+        tracker's own steps.
+    listed : bool
+        Whether the listing tells the run's metrics. Where it does not, only reading shows what
+        there is to score.
+    revision : str
+        What the listing says of all that was logged, where it says so as a whole (the size of a
+        file); it changes when the run gets data.
     latest : mapping of str to str
         For each metric of those series what the listing says of its last point. It changes when
         the run gets a point.
@@ -260,6 +275,9 @@ class RunRef:
     ended: int = 0
     loss_keys: tuple[MetricKey, ...] = ()
     grad_norm_keys: tuple[MetricKey, ...] = ()
+    step_key: str = ""
+    listed: bool = True
+    revision: str = ""
     latest: Mapping[str, str] = field(default_factory=dict[str, str])
     stamp: Stamp | None = None
 
@@ -272,10 +290,11 @@ class Outcome:
     ----------
     ref : RunRef
         The run.
-    outcome : {"scored", "unchanged", "skipped", "failed"}
-        `scored`: a score was made, and written unless it was a dry run.
+    outcome : {"scored", "unchanged", "skipped", "failed", "unscored"}
+        `scored`: a score was made, and written unless it was a dry run. `unscored`: what was
+        written was taken off again, but for what `reason` names.
     reason : str
-        Why it was skipped or failed; empty otherwise.
+        Why it was skipped or failed, and what could not be taken off; empty otherwise.
     fix : str
         What to do about a failure; empty otherwise.
     stamp : Stamp or None

@@ -16,8 +16,8 @@ import pytest
 from mlflow import MlflowClient
 
 from dqi_tracking.cli import main
+from dqi_tracking.names import METRICS
 from dqi_tracking.ranking import COLUMNS
-from dqi_tracking.stamp import METRICS
 from tests.stores import Store, free_port
 
 STEPS = np.arange(60)

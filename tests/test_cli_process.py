@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 
 from dqi_tracking.cli import main
 from dqi_tracking.demo import import_runs
-from dqi_tracking.stamp import METRICS
+from dqi_tracking.names import METRICS
 from tests.stores import Store
 
 SECONDS = 60.0

@@ -24,6 +24,7 @@ def test_defaults_are_those_that_are_documented() -> None:
         "tracking_uri": None,
         "loss_key": None,
         "grad_norm_key": None,
+        "step_key": None,
         "loss_aliases": LOSS_ALIASES,
         "grad_norm_aliases": GRAD_NORM_ALIASES,
         "nan_policy": "propagate",
@@ -31,6 +32,9 @@ def test_defaults_are_those_that_are_documented() -> None:
         "duplicates": "last",
         "weights": (0.5, 0.3, 0.2),
         "jobs": 1,
+        "artifact": True,
+        "max_requests_per_minute": None,
+        "deadline": 300.0,
     }
 
 
@@ -46,6 +50,10 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "duplicates": "keep",
         "weights": "[0.2, 0.3, 0.5]",
         "jobs": "4",
+        "step_key": "tokens",
+        "artifact": "false",
+        "max_requests_per_minute": "60",
+        "deadline": "2.5",
     }
     assert set(told) == set(Settings.model_fields)
     for name, value in told.items():
@@ -55,6 +63,9 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "grad_norm_aliases": ("g",),
         "weights": (0.2, 0.3, 0.5),
         "jobs": 4,
+        "artifact": False,
+        "max_requests_per_minute": 60,
+        "deadline": 2.5,
     }
 
 

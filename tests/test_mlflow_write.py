@@ -13,9 +13,9 @@ from mlflow.entities import Metric
 
 from dqi_tracking import Query, RunNotFound, WriteRejected
 from dqi_tracking.config import load_settings
+from dqi_tracking.names import METRICS
 from dqi_tracking.pipeline import ScoringOptions, begin, process
 from dqi_tracking.report.artifact import read_phases
-from dqi_tracking.stamp import METRICS
 from dqi_tracking.trackers.base import Tracker
 from dqi_tracking.types import Outcome, RunRef, Stamp
 from tests.conftest import Experiment

@@ -10,9 +10,9 @@ import pytest
 
 from dqi_tracking import rank
 from dqi_tracking.errors import ConfigError
+from dqi_tracking.names import METRICS
 from dqi_tracking.pipeline import ScoringOptions, begin, process
 from dqi_tracking.ranking import COLUMNS, rank_runs
-from dqi_tracking.stamp import METRICS
 from dqi_tracking.trackers.base import Query
 from dqi_tracking.types import Stamp
 from tests.recorder import Recorder, curve

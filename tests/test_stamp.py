@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqi_tracking import History, RunRef, Stamp, score
+from dqi_tracking.names import METRICS
 from dqi_tracking.pipeline import ScoringOptions
-from dqi_tracking.stamp import METRICS, fingerprint_of, iso_time, seen, stamp_of, standing_mark
+from dqi_tracking.stamp import fingerprint_of, iso_time, seen, stamp_of, standing_mark
 from dqi_tracking.types import MetricKey
 from tests.strategies import FEW, histories
 

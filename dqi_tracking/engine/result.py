@@ -93,7 +93,7 @@ def _build(signal: Signal, numbers: Numbers, cut: tuple[int, int] | None) -> Sco
 
 
 def _warnings(signal: Signal, phases: list[PhaseScore], status: Status) -> list[str]:
-    found: list[str] = []
+    found = list(signal.warnings)
     if signal.source == "grad_norm":
         found.append("no loss was logged: the gradient norm was read instead")
     if signal.n_nonfinite:

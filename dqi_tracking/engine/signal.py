@@ -36,6 +36,8 @@ class Signal:
         Differences of x.
     n_duplicates : int
         Rows logged at a step that another row has as well.
+    warnings : tuple of str
+        What came with the history.
     """
 
     x: FloatArray
@@ -45,6 +47,7 @@ class Signal:
     key: str
     n_nonfinite: int
     n_duplicates: int
+    warnings: tuple[str, ...] = ()
 
 
 @np.errstate(over="ignore")  # steps from one end of float64 to the other
@@ -76,7 +79,7 @@ def extract(
         source, key, x, y = "grad_norm", history.grad_norm_key, grad_step, history.grad_norm
     else:
         empty = np.empty(0)
-        return Signal(empty, empty, empty, "none", "", 0, 0)
+        return Signal(empty, empty, empty, "none", "", 0, 0, history.warnings)
 
     gaps = x[1:] - x[:-1]
     if gaps.size and np.minimum.reduce(gaps) < 0:
@@ -96,7 +99,7 @@ def extract(
         x, y = _interpolate(x, y, finite)
     if x.size <= gaps.size:
         gaps = x[1:] - x[:-1]
-    return Signal(x, y, gaps, source, key, n_nonfinite, n_duplicates)
+    return Signal(x, y, gaps, source, key, n_nonfinite, n_duplicates, history.warnings)
 
 
 def _interpolate(

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from dqi_tracking.types import History, RunRef, Stamp
 
 FINISHED = frozenset({"FINISHED"})
-FAILED = frozenset({"FAILED", "KILLED"})
-RUNNING = frozenset({"RUNNING", "SCHEDULED"})
+FAILED = frozenset({"FAILED", "KILLED", "CRASHED", "PREEMPTED"})
+RUNNING = frozenset({"RUNNING", "SCHEDULED", "PENDING", "PREEMPTING"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,21 @@ class Tracker(Protocol):
         ------
         TrackerError
             When something was not written. The run then carries no new fingerprint.
+        """
+        ...
+
+    def erase(self, ref: RunRef) -> str:
+        """Take off a run what `write` put there, the commit mark first.
+
+        Returns
+        -------
+        str
+            What had to stay, and why; empty where nothing did.
+
+        Raises
+        ------
+        TrackerError
+            When something could not be taken off. The run then no longer counts as scored.
         """
         ...
 

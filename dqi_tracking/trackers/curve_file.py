@@ -121,6 +121,7 @@ class CurveFileTracker:
                 group=self._path.name,
                 loss_keys=self._candidates.loss,
                 grad_norm_keys=self._candidates.grad_norm,
+                step_key=self._candidates.step,
             )
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
@@ -133,6 +134,14 @@ class CurveFileTracker:
         raise WriteRejected(
             f"a curve file holds no scores: `{self.address}`",
             fix="leave --write out, and redirect --json or --csv into a file",
+            run=ref.run_id,
+        )
+
+    def erase(self, ref: RunRef) -> str:
+        """Refuse, as `write`: there is nothing to take off."""
+        raise WriteRejected(
+            f"a curve file holds no scores: `{self.address}`",
+            fix="name the tracker that the scores were written to",
             run=ref.run_id,
         )
 

@@ -29,14 +29,15 @@ _HELD_OUT = frozenset(
 
 
 class Candidates(NamedTuple):
-    """Series that may be the loss and the gradient norm, best first."""
+    """Series that may be the loss and the gradient norm, best first, and the chosen steps."""
 
     loss: tuple[MetricKey, ...]
     grad_norm: tuple[MetricKey, ...]
+    step: str = ""
 
     @property
     def metrics(self) -> frozenset[str]:
-        """Names of all metrics that take part."""
+        """Names of all metrics whose values may be the signal."""
         return frozenset(part for key in (*self.loss, *self.grad_norm) for part in key.parts)
 
 
@@ -52,6 +53,7 @@ class KeyResolver:
     def __init__(self, settings: Settings) -> None:
         self._loss = _Aliases(settings.loss_aliases, settings.loss_key)
         self._grad_norm = _Aliases(settings.grad_norm_aliases, settings.grad_norm_key)
+        self._step = settings.step_key
         # runs of one experiment log the same names: look them up once
         self._resolve = lru_cache(maxsize=4096)(self._resolve_names)
 
@@ -59,12 +61,17 @@ class KeyResolver:
         """Return the series among `names` that may be read, best first."""
         return self._resolve(frozenset(names))
 
+    def concerns(self, name: str) -> bool:
+        """Tell whether a metric may take part, whatever else the run logs."""
+        return name == self._step or self._loss.concerns(name) or self._grad_norm.concerns(name)
+
     def _resolve_names(self, names: frozenset[str]) -> Candidates:
         loss, grad_norm = self._loss.among(names), self._grad_norm.among(names)
         if self._loss.chosen and not loss:
             # a chosen loss that is missing is an answer, not an invitation to read something else
             return Candidates((), ())
-        return Candidates(loss, grad_norm)
+        step = self._step if self._step and self._step in names else ""
+        return Candidates(loss, grad_norm, step)
 
 
 class _Aliases:
@@ -73,6 +80,14 @@ class _Aliases:
         folded = (tuple(_fold(part) for part in alias.split(" + ")) for alias in aliases)
         # `grad_norm` and `grad-norm` are one name: read its series once
         self._names = list(dict.fromkeys(folded))
+        self._endings = tuple(f"_{alias[0]}" for alias in self._names if len(alias) == 1)
+
+    def concerns(self, name: str) -> bool:
+        if self.chosen:
+            return name == self.chosen
+        fold = _fold(name)
+        parts = {part for alias in self._names for part in alias}
+        return fold in parts or self._is_suffixed(fold)
 
     def among(self, names: frozenset[str]) -> tuple[MetricKey, ...]:
         if self.chosen:
@@ -86,16 +101,17 @@ class _Aliases:
             for parts in product(*(by_fold.get(part, []) for part in alias))
         ]
         taken = {part for key in exact for part in key.parts}
-        endings = tuple(f"_{alias[0]}" for alias in self._names if len(alias) == 1)
         suffix = [
             MetricKey((name,), tier=2)
             for fold in sorted(by_fold, key=lambda fold: (len(fold), fold))
             for name in by_fold[fold]
-            if name not in taken
-            and fold.endswith(endings)
-            and not _HELD_OUT.intersection(word.rstrip("0123456789") for word in fold.split("_"))
+            if name not in taken and self._is_suffixed(fold)
         ]
         return (*exact, *suffix)
+
+    def _is_suffixed(self, fold: str) -> bool:
+        words = (word.rstrip("0123456789") for word in fold.split("_"))
+        return fold.endswith(self._endings) and not _HELD_OUT.intersection(words)
 
 
 def choose(candidates: Sequence[MetricKey], n_points: Mapping[MetricKey, int]) -> MetricKey | None:

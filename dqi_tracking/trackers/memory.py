@@ -103,6 +103,12 @@ class MemoryTracker:
         run.stamp = stamp
         run.n_writes += 1
 
+    def erase(self, ref: RunRef) -> str:
+        """Forget stamp and files of the run."""
+        run = self._run(ref)
+        run.stamp, run.files = None, {}
+        return ""
+
     def view(self, ref: RunRef | None = None) -> View:
         """Return nothing: there is no UI."""
         del ref
@@ -123,7 +129,7 @@ class MemoryTracker:
         return self.runs[ref.run_id]
 
     def _ref(self, run: MemoryRun) -> RunRef:
-        loss, grad_norm = candidates = self._keys.candidates(list(run.metrics))
+        candidates = self._keys.candidates(list(run.metrics))
         return RunRef(
             run_id=run.run_id,
             name=run.name,
@@ -131,8 +137,9 @@ class MemoryTracker:
             status=run.status,
             started=run.started,
             ended=run.ended,
-            loss_keys=loss,
-            grad_norm_keys=grad_norm,
+            loss_keys=candidates.loss,
+            grad_norm_keys=candidates.grad_norm,
+            step_key=candidates.step,
             latest={
                 key: f"{run.metrics[key][-1]}#{len(run.metrics[key])}"
                 for key in candidates.metrics

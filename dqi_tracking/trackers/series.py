@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -45,10 +45,15 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
     """
     loss = _read_best(ref.loss_keys, fetch)
     grad_norm = _read_best(ref.grad_norm_keys, fetch)
+    if loss is None and grad_norm is None:
+        raise missing_metric(ref)
+    if ref.step_key:
+        steps = fetch(ref.step_key)
+        loss, grad_norm = (
+            best and (best[0], against(best[1], steps)) for best in (loss, grad_norm)
+        )
     if loss is None:
-        if grad_norm is None:
-            raise missing_metric(ref)
-        key, series = grad_norm
+        key, series = cast("tuple[MetricKey, Series]", grad_norm)
         return History(series.step, grad_norm=series.value, grad_norm_key=str(key))
     key, series = loss
     if grad_norm is None:
@@ -62,6 +67,30 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
         loss_key=str(key),
         grad_norm_key=str(grad_key),
     )
+
+
+def against(series: Series, steps: Series) -> Series:
+    """Return a series over another metric, such as epochs or tokens, in place of its steps.
+
+    Parameters
+    ----------
+    series : Series
+    steps : Series
+        The metric to take the steps from. Points logged where it was not, or where it is not
+        finite, are left out.
+
+    Returns
+    -------
+    Series
+        In the order of logging.
+    """
+    at = _last_at_step(steps)
+    at = Series(*(column[np.isfinite(at.value)] for column in at))
+    if not at.step.size:
+        return Series(at.step, at.value)
+    row = np.minimum(np.searchsorted(at.step, series.step), at.step.size - 1)
+    both = at.step[row] == series.step
+    return Series(at.value[row][both], series.value[both])
 
 
 def readings(refs: Sequence[RunRef], history: Callable[[RunRef], History]) -> Iterator[Reading]:

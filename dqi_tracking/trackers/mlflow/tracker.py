@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ from dqi_tracking.errors import (
     WriteRejected,
     masked,
 )
+from dqi_tracking.names import FOLDER, METRICS
 from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.mlflow.experiments import named_experiments
@@ -48,7 +48,6 @@ INFINITY = float(np.finfo(np.float64).max)
 """What MLflow's SQL stores keep in the place of infinity."""
 
 _TAG = "dqi."
-_METRIC = re.compile(r"dqi(_[a-z_]+)?")
 _CLIENT_DEFAULTS = {
     # MLflow's own mean minutes for a call to a dead server
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
@@ -86,6 +85,7 @@ class MlflowTracker:
         self._client = client
         self._uri = uri
         self._keys = KeyResolver(settings)
+        self._artifact = settings.artifact
         self._experiment = experiment
         self._run_id = run_id
         self._names: dict[str, str] = {}
@@ -153,12 +153,32 @@ class MlflowTracker:
         tags = [RunTag(f"{_TAG}{key}", value) for key, value in facts]
         refused = WriteRejected, "report this as a bug, with MLflow's version and the message"
         with translated("write the score", self.address, run=ref.run_id, rejected=refused):
-            if files:
+            if files and self._artifact:
                 with tempfile.TemporaryDirectory(prefix="dqi-") as folder:
                     for name, content in files.items():
                         Path(folder, name).write_bytes(content)
-                    self._client.log_artifacts(ref.run_id, folder, "dqi")
+                    self._client.log_artifacts(ref.run_id, folder, FOLDER)
             self._client.log_batch(ref.run_id, metrics=metrics, tags=tags)
+
+    def erase(self, ref: RunRef) -> str:
+        """Delete tags and files, the fingerprint first. MLflow deletes no metrics."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        run = self._active_run(ref.run_id)
+        # without its mark a run counts as not scored, whatever else is still there
+        tags = sorted(
+            (tag for tag in run.data.tags if tag.startswith(_TAG)),
+            key=lambda tag: tag != f"{_TAG}fingerprint",
+        )
+        refused = WriteRejected, "check that you may write to the run and its artifacts"
+        with translated("take the score off", self.address, run=ref.run_id, rejected=refused):
+            for tag in tags:
+                self._client.delete_tag(ref.run_id, tag)
+            if self._client.list_artifacts(ref.run_id, FOLDER):
+                files = get_artifact_repository(str(run.info.artifact_uri), self._uri)
+                files.delete_artifacts(FOLDER)
+        stays = not set(METRICS).isdisjoint(run.data.metrics)
+        return "its metrics stay: MLflow cannot delete a metric" if stays else ""
 
     def view(self, ref: RunRef | None = None) -> View:
         """Return the page of the run, or the experiment's table sorted by `dqi`."""
@@ -238,6 +258,7 @@ class MlflowTracker:
             ended=run.info.end_time or 0,
             loss_keys=candidates.loss,
             grad_norm_keys=candidates.grad_norm,
+            step_key=candidates.step,
             latest={
                 key: f"{metric.value!r}@{metric.step}/{metric.timestamp}"
                 for key in sorted(candidates.metrics)
@@ -265,7 +286,7 @@ class MlflowTracker:
 
 def _stamp(tags: Mapping[str, str], latest: Mapping[str, object]) -> Stamp | None:
     facts = {key.removeprefix(_TAG): tag for key, tag in tags.items() if key.startswith(_TAG)}
-    ours = {key: latest[key] for key in latest if _METRIC.fullmatch(key)}
+    ours = {key: latest[key] for key in METRICS if key in latest}
     if not facts and not ours:
         return None
     return Stamp(
