@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query, Tracker
     from dqi_tracking.types import History, Outcome, PhaseScore, RunRef, Score, Stamp
+    from dqi_tracking.unscoring import unscore
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,7 @@ __all__ = [
     "rank",
     "score",
     "score_many",
+    "unscore",
 ]
 
 _ERRORS = {name for name in __all__ if name.endswith(("Error", "NotFound", "Rejected"))}
@@ -86,6 +88,7 @@ _MODULE = {
     "rank": "ranking",
     "score": "engine",
     "score_many": "engine",
+    "unscore": "unscoring",
     **dict.fromkeys(_ERRORS, "errors"),
 }
 

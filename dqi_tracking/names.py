@@ -31,3 +31,6 @@ FACTS: tuple[str, ...] = (
 
 FOLDER = "dqi"
 """Folder of the files on a run."""
+
+FILES = ("phases.json", "phases.html")
+"""Names of the files."""

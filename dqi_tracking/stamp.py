@@ -109,6 +109,8 @@ def seen(ref: RunRef, signal: str) -> str:
     rivals = ref.loss_keys if is_loss else (*ref.loss_keys, *ref.grad_norm_keys)
     # where only reading tells the metrics, the listing knows of none the next time
     parts = sorted({part for key in rivals for part in key.parts}) if ref.listed else []
+    if ref.step_key and ref.listed:
+        parts.append(ref.step_key)
     listed = [ref.status, ref.ended, signal, [(part, ref.latest.get(part)) for part in parts]]
     if ref.revision:
         listed.append(ref.revision)

@@ -17,7 +17,7 @@ from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.report.printable import printable
 from tests.stores import Store, free_port
 
-COMMANDS = ("demo", "score", "backfill", "rank", "show", "doctor")
+COMMANDS = ("demo", "score", "backfill", "unscore", "rank", "show", "doctor")
 README = Path(__file__).parents[1] / "README.md"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\nnext <script>alert(1)</script> [bold]x[/] =1+1 \u202egpj"
@@ -98,6 +98,10 @@ def test_help_loads_neither_trackers_nor_tables() -> None:
         ["backfill", "curve.csv", "--limit", "0"],
         ["backfill", "curve.csv", "--since", "yesterday"],
         ["backfill", "curve.csv", "--reprocess", "some"],
+        ["backfill", "curve.csv", "--max-requests-per-minute", "0"],
+        ["unscore"],
+        ["unscore", "curve.csv", "--where", "metrics.dqi > 0.3"],
+        ["unscore", "curve.csv", "--json", "--csv"],
         ["rank", "curve.csv", "--top", "-1"],
         ["rank", "curve.csv", "--sort", "loss"],
         ["rank", "curve.csv", "--where", "metrics.dqi > 0.3"],
@@ -105,7 +109,7 @@ def test_help_loads_neither_trackers_nor_tables() -> None:
         ["score", "curve.csv", "--units", "metric"],
         ["score", "curve.csv", "--nan-policy", "drop"],
         ["score", "curve.txt"],
-        ["score", "wandb:me/project"],
+        ["score", "neptune:me/project"],
         ["show", "two.csv"],
         ["show", "runs:/"],
     ],

@@ -178,6 +178,17 @@ def test_one_failed_run_is_told_and_the_others_are_scored(
     assert "dqi.fingerprint" in tags_of(fresh_sqlite, runs["good"])
 
 
+@pytest.mark.parametrize("option", ["--no-artifact", "--no-files"])
+@pytest.mark.parametrize("command", [["backfill"], ["score", "--write"]], ids=["backfill", "score"])
+def test_files_can_be_left_out(
+    dqi: Terminal, fresh_sqlite: Store, runs: dict[str, str], command: list[str], option: str
+) -> None:
+    assert dqi(*command, "mlflow:e", option, "--max-requests-per-minute", "60")[0] == 0
+    client = MlflowClient(tracking_uri=fresh_sqlite.uri)
+    assert "dqi.fingerprint" in tags_of(fresh_sqlite, runs["good"])
+    assert client.list_artifacts(runs["good"], "dqi") == []
+
+
 def test_rank_shows_what_is_written_and_where_the_tracker_shows_it(
     dqi: Terminal, runs: dict[str, str]
 ) -> None:

@@ -90,6 +90,29 @@ def test_a_signal_ends_a_backfill_between_two_runs_and_the_next_pass_finishes(
     assert set(marks(many).values()) == {whole}
 
 
+def test_a_signal_ends_an_unscore_between_two_runs_and_the_next_pass_finishes(
+    many: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["backfill", "mlflow:e", "--tracking-uri", many.uri]) == 0
+    arguments = ["unscore", "mlflow:e", "--tracking-uri", many.uri]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
+    with started(*arguments, "--json", stdin=subprocess.DEVNULL, **pipes) as process:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 143
+    n_told = len((first + rest).splitlines())
+    assert 1 <= n_told < 40
+    stopped = err.decode().splitlines()[-1]
+    assert stopped.startswith(f"stopped: {n_told} unscored, {40 - n_told} left for the next pass")
+    whole, bare = (len(METRICS), 7, 2), (len(METRICS), 0, 0)
+    assert sorted(marks(many).values()) == [bare] * n_told + [whole] * (40 - n_told)
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert f"{40 - n_told} of 40 runs unscored" in capsys.readouterr().out
+    assert set(marks(many).values()) == {bare}
+
+
 def on_terminal(*arguments: str, **environment: str) -> tuple[int, str]:
     """Run `dqi` on a terminal, and return its exit code and all that it showed."""
     mine, its = pty.openpty()

@@ -23,7 +23,7 @@ from dqi_tracking.errors import (
     WriteRejected,
 )
 from dqi_tracking.trackers import open_tracker
-from dqi_tracking.trackers.base import Query
+from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.curve_file import RUN_COLUMNS, STEP_COLUMNS
 from dqi_tracking.types import Stamp
 
@@ -162,7 +162,7 @@ def test_the_listing_says_which_file_and_keeps_to_the_limit(csv) -> None:
     assert (first.run_id, first.name, first.group, first.stamp) == ("a", "a", "x.CSV", None)
     assert second.run_id == "b"
     assert tracker.address.endswith("x.CSV")
-    assert tracker.view(first) == ("", "")
+    assert tracker.view(first) == View("", "")
     with pytest.raises(ConfigError, match="no filters"):
         next(iter(tracker.find(Query("metrics.dqi > 0"))))
 

@@ -277,3 +277,47 @@ def test_any_names_resolve_to_themselves_in_whatever_order_they_come(names, rand
     assert {"loss", "Train Loss"} <= found.metrics
     tiers = [key.tier for key in found.loss]
     assert tiers == sorted(tiers)
+
+
+ALIAS_PARTS = sorted({part for alias in (*LOSS_ALIASES, *GRAD_NORM_ALIASES)
+                      for part in alias.split(" + ")})  # fmt: skip
+LOGGED = st.one_of(
+    st.sampled_from(ALIAS_PARTS),
+    st.sampled_from(ALIAS_PARTS).map(str.upper),
+    st.builds("{}/{}".format, st.sampled_from(("actor", "val", "dqi", "")), st.text(max_size=5)),
+    st.builds("{}.{}".format, st.text(max_size=5), st.sampled_from(ALIAS_PARTS)),
+    st.text(max_size=9),
+)
+CHOICE = st.one_of(st.none(), st.sampled_from(("mine", "val_loss", "loss", "tokens")))
+
+
+@PROPERTY
+@given(st.sets(LOGGED, max_size=12), CHOICE, CHOICE, CHOICE)
+def test_every_name_that_takes_part_is_one_that_concerns(names, loss, norm, step) -> None:
+    chosen_keys = {"loss_key": loss, "grad_norm_key": norm, "step_key": step}
+    resolver = KeyResolver(load_settings(**chosen_keys))
+    listed = [*names, "mine", "val_loss", "tokens"]
+    found = resolver.candidates(listed)
+    assert all(resolver.concerns(name) for name in found.metrics)
+    assert found.step == (step if step in listed and (found.loss or not loss) else "")
+    assert not found.step or resolver.concerns(found.step)
+    # what does not concern can be left out of the listing: it changes nothing
+    assert resolver.candidates([name for name in listed if resolver.concerns(name)]) == found
+
+
+@pytest.mark.parametrize("name", ["accuracy", "val_loss", "dqi", "dqi_loss", "lr", "", "tokens"])
+def test_what_can_be_neither_signal_nor_steps_does_not_concern(name) -> None:
+    assert not KeyResolver(load_settings()).concerns(name)
+    assert KeyResolver(load_settings(step_key=name or "step")).concerns(name) == bool(name)
+
+
+def test_a_person_s_key_is_the_only_name_of_its_kind_that_concerns() -> None:
+    resolver = KeyResolver(load_settings(loss_key="mine"))
+    names = ("mine", "Mine", "loss", "train_loss", "grad_norm")
+    assert [name for name in names if resolver.concerns(name)] == ["mine", "grad_norm"]
+
+
+def test_each_part_of_a_sum_concerns() -> None:
+    resolver = KeyResolver(load_settings(loss_aliases=("first half + second half",)))
+    names = ("First Half", "second/half", "half", "loss", "first half + second half")
+    assert [name for name in names if resolver.concerns(name)] == ["First Half", "second/half"]

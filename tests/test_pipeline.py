@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -18,9 +20,9 @@ from dqi_tracking.errors import (
 )
 from dqi_tracking.pipeline import ScoringOptions, begin, examine, process
 from dqi_tracking.stamp import fingerprint_of, seen
-from dqi_tracking.trackers.base import Query
+from dqi_tracking.trackers.base import Query, Reading
 from dqi_tracking.trackers.memory import MemoryTracker
-from dqi_tracking.types import Outcome, Stamp
+from dqi_tracking.types import Outcome, RunRef, Stamp
 from tests.recorder import Recorder, curve, raising
 
 OPTIONS = ScoringOptions()
@@ -232,6 +234,47 @@ def test_examining_raises_what_is_wrong_with_the_run() -> None:
 def test_options_that_cannot_be_meant_are_refused_before_any_run() -> None:
     with pytest.raises(ConfigError, match="weights"):
         ScoringOptions.of(Settings(weights=(1, 1, 1)))
+
+
+class Unlisted(Recorder):
+    """Its listing tells how much was logged, and only reading tells under which names."""
+
+    def find(self, query: Query) -> Iterator[RunRef]:
+        for ref in super().find(query):
+            n_points = sum(map(len, self.runs[ref.run_id].metrics.values()))
+            bare = {"loss_keys": (), "grad_norm_keys": (), "latest": {}}
+            yield replace(ref, **bare, listed=False, revision=str(n_points))
+
+    def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
+        known = {ref.run_id: ref for ref in MemoryTracker.find(self, Query())}
+        names = ("loss_keys", "grad_norm_keys", "latest")
+        for ref in refs:
+            told = {name: getattr(known[ref.run_id], name) for name in names}
+            yield from super().read([replace(ref, **told)])
+
+
+def test_a_run_whose_metrics_are_not_listed_is_read_and_read_again_only_with_new_data() -> None:
+    tracker = Unlisted()
+    tracker.add("a", loss=curve(0))
+    tracker.add("none", accuracy=curve(0))
+    assert outcomes(tracker) == {"a": "scored", "none": "skipped"}
+    assert tracker.was_read == ["a", "none"]
+    # of a run that could not be scored nothing is remembered
+    assert outcomes(tracker) == {"a": "unchanged", "none": "skipped"}
+    assert tracker.was_read == ["a", "none", "none"]
+    tracker.runs["a"].metrics["loss"].append((99, 0.0))
+    tracker.runs["none"].metrics["loss"] = curve(1)
+    assert outcomes(tracker) == {"a": "scored", "none": "scored"}
+    assert set(outcomes(tracker).values()) == {"unchanged"}
+    assert tracker.was_read[3:] == ["a", "none"]
+
+
+def test_data_that_has_no_part_in_the_score_is_read_and_not_written() -> None:
+    tracker = Unlisted()
+    run = tracker.add("a", loss=curve(0))
+    outcomes(tracker)
+    run.metrics["accuracy"] = curve(1)
+    assert (outcomes(tracker), run.n_writes) == ({"a": "unchanged"}, 1)
 
 
 def test_a_mark_older_than_the_metrics_beside_it_is_no_mark(tracker: Recorder) -> None:

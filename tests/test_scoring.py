@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import doctest
 import weakref
 from collections.abc import Iterator
@@ -50,6 +51,18 @@ def test_score_many_is_score_for_more_points_than_one_batch_holds() -> None:
         set() if any(0 < history.step.size < 3 for history in batch) else {"too_short"}
     )
     assert [repr(one) for one in score_many(batch[::-1])] == [repr(one) for one in found[::-1]]
+
+
+@FEW
+@given(histories(), options())
+def test_warnings_of_a_history_come_first_in_its_score_and_change_no_number(found, chosen) -> None:
+    told = ("the file ends in the middle of a line", "two rows were left out")
+    names = ("step", "loss", "grad_norm")
+    warned = History(*(getattr(found, name) for name in names), warnings=told)
+    plain = score(found, **chosen)
+    expected = repr(dataclasses.replace(plain, warnings=(*told, *plain.warnings)))
+    assert repr(score(warned, **chosen)) == expected
+    assert [repr(each) for each in score_many([found, warned], **chosen)] == [repr(plain), expected]
 
 
 def test_no_histories_make_no_scores() -> None:

@@ -173,6 +173,7 @@ def test_the_fingerprint_is_of_the_gradient_norm_where_that_was_read() -> None:
         {"weights": (0.2, 0.3, 0.5)},
         {"loss_key": "mine"},
         {"grad_norm_key": "mine"},
+        {"step_key": "mine"},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -189,11 +190,26 @@ def test_the_digest_changes_with_each_option(changed: dict[str, object]) -> None
         {"ended": 5_001},
         {"latest": REF.latest | {"loss": "0.1@10"}},
         {"latest": {}},
+        {"revision": "4096 bytes"},
     ],
-    ids=["status", "end time", "a point", "no point"],
+    ids=["status", "end time", "a point", "no point", "more data"],
 )
 def test_seen_changes_when_the_listing_does(changed: dict[str, object]) -> None:
     assert seen(replace(REF, **changed), "loss") != seen(REF, "loss")
+
+
+def test_seen_changes_with_the_revision() -> None:
+    first, second = (replace(REF, revision=revision) for revision in ("1", "2"))
+    assert seen(first, "loss") != seen(second, "loss")
+
+
+def test_seen_does_not_depend_on_what_only_reading_told() -> None:
+    # the next listing knows none of it, and must say the same
+    read = replace(REF, listed=False, revision="1")
+    bare = replace(read, loss_keys=(), grad_norm_keys=(), latest={})
+    assert seen(read, "loss") == seen(bare, "loss")
+    assert seen(read, "loss") != seen(replace(bare, revision="2"), "loss")
+    assert seen(read, "loss") != seen(replace(bare, status="KILLED"), "loss")
 
 
 def test_seen_covers_every_part_of_a_sum() -> None:

@@ -53,6 +53,11 @@ def test_a_history_names_its_series_as_the_tracker_does() -> None:
     assert (named.loss_key, named.grad_norm_key) == ("a/b", "c")
 
 
+def test_a_history_may_come_with_warnings() -> None:
+    assert History([1]).warnings == ()
+    assert History([1], warnings=["a", "b"]).warnings == ("a", "b")
+
+
 def test_a_missing_value_in_a_list_is_a_logged_nan() -> None:
     assert score(History([1, 2, 3], [1.0, None, 2.0])).n_nonfinite == 1
 
@@ -113,11 +118,13 @@ def test_what_travels_between_processes_arrives_equal(thing) -> None:
 
 
 def test_a_history_survives_pickling() -> None:
-    sent = History([1, 2], [3, 4], [5], grad_step=[6], loss_key="l", grad_norm_key="g")
+    sent = History(
+        [1, 2], [3, 4], [5], grad_step=[6], loss_key="l", grad_norm_key="g", warnings=("w",)
+    )
     got = pickle.loads(pickle.dumps(sent))
     for name in ("step", "loss", "grad_norm", "grad_step"):
         np.testing.assert_array_equal(getattr(got, name), getattr(sent, name))
-    assert (got.loss_key, got.grad_norm_key) == ("l", "g")
+    assert (got.loss_key, got.grad_norm_key, got.warnings) == ("l", "g", ("w",))
 
 
 def test_the_phases_of_a_score_come_by_name_and_in_order() -> None:

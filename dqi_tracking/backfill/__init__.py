@@ -53,7 +53,8 @@ def backfill(
     verify : bool
         Also read runs that look unchanged, and compare their full fingerprint.
     files : bool
-        Whether `phases.json` and `phases.html` are attached.
+        Whether `phases.json` and `phases.html` are made at all; `Settings.artifact` says where
+        they go.
     jobs : int, optional
         Runs worked on at the same time; from the settings where left out.
     settings : Settings, optional
@@ -77,7 +78,7 @@ def backfill(
     TrackerError
         When the tracker is not reached or refuses as a whole.
     """
-    from dqi_tracking.backfill.executor import execute
+    from dqi_tracking.backfill.executor import checked_jobs, execute
     from dqi_tracking.backfill.plan import make_plan
     from dqi_tracking.backfill.report import Report
     from dqi_tracking.config import load_settings
@@ -89,9 +90,7 @@ def backfill(
     if reprocess not in ("missing", "all"):
         raise ConfigError(f"reprocess {reprocess!r} is not known", fix="use missing or all")
     settings = settings or load_settings()
-    jobs = settings.jobs if jobs is None else jobs
-    if jobs < 1:
-        raise ConfigError(f"{jobs} jobs do nothing", fix="use 1 or more")
+    jobs = checked_jobs(settings.jobs if jobs is None else jobs)
     stop = stop or Event()
     start = time.perf_counter()
     report = Report(dry_run=dry_run)

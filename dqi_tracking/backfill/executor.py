@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dqi_tracking.errors import TransientTrackerError
+from dqi_tracking.errors import ConfigError, TransientTrackerError
 from dqi_tracking.pipeline import Pass, process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from threading import Event
 
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import Outcome, RunRef
+
+    Work = Callable[[Sequence[RunRef]], Iterator[Outcome]]
 
 CHUNK = 16
 """Runs a tracker is asked to read at once."""
@@ -24,14 +26,26 @@ down and the rest is left for another pass."""
 def execute(
     tracker: Tracker, refs: Sequence[RunRef], current: Pass, *, jobs: int, stop: Event
 ) -> Iterator[Outcome]:
-    """Process runs until they are done or a stop is asked for.
+    """Read, score and write runs until they are done or a stop is asked for; see `carry_out`."""
+    yield from carry_out(lambda chunk: process(tracker, chunk, current), refs, jobs=jobs, stop=stop)
+
+
+def checked_jobs(jobs: int) -> int:
+    """Return a number of threads that can be meant, or raise a `ConfigError`."""
+    if jobs < 1:
+        raise ConfigError(f"{jobs} jobs do nothing", fix="use 1 or more")
+    return jobs
+
+
+def carry_out(work: Work, refs: Sequence[RunRef], *, jobs: int, stop: Event) -> Iterator[Outcome]:
+    """Do something to runs until they are done or a stop is asked for.
 
     Parameters
     ----------
-    tracker : Tracker
-        Shared by the threads.
+    work : callable
+        Yields one outcome for each run it is given, in order, as it is done; shared by the
+        threads.
     refs : sequence of RunRef
-    current : Pass
     jobs : int
         Threads, ≥ 1.
     stop : Event
@@ -50,7 +64,7 @@ def execute(
     chunks = [refs[first : first + CHUNK] for first in range(0, len(refs), CHUNK)]
     in_a_row = 0
     last: Outcome | None = None
-    for outcome in _outcomes(tracker, chunks, current, jobs, stop):
+    for outcome in _outcomes(work, chunks, jobs, stop):
         yield outcome
         in_a_row = in_a_row + 1 if outcome.transient else 0
         if in_a_row == PATIENCE:
@@ -65,36 +79,28 @@ def execute(
 
 
 def _outcomes(
-    tracker: Tracker,
-    chunks: Sequence[Sequence[RunRef]],
-    current: Pass,
-    jobs: int,
-    stop: Event,
+    work: Work, chunks: Sequence[Sequence[RunRef]], jobs: int, stop: Event
 ) -> Iterator[Outcome]:
     if jobs == 1:
         for chunk in chunks:
-            yield from _until_stopped(tracker, chunk, current, stop)
+            yield from _until_stopped(work, chunk, stop)
         return
     from joblib import Parallel, delayed
 
     parallel: Any = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")
-    work = delayed(_all_until_stopped)
-    for done in parallel(work(tracker, chunk, current, stop) for chunk in chunks):
+    all_of = delayed(_all_until_stopped)
+    for done in parallel(all_of(work, chunk, stop) for chunk in chunks):
         yield from done
 
 
-def _all_until_stopped(
-    tracker: Tracker, chunk: Sequence[RunRef], current: Pass, stop: Event
-) -> list[Outcome]:
-    return list(_until_stopped(tracker, chunk, current, stop))
+def _all_until_stopped(work: Work, chunk: Sequence[RunRef], stop: Event) -> list[Outcome]:
+    return list(_until_stopped(work, chunk, stop))
 
 
-def _until_stopped(
-    tracker: Tracker, chunk: Sequence[RunRef], current: Pass, stop: Event
-) -> Iterator[Outcome]:
+def _until_stopped(work: Work, chunk: Sequence[RunRef], stop: Event) -> Iterator[Outcome]:
     if stop.is_set():
         return
-    for outcome in process(tracker, chunk, current):
+    for outcome in work(chunk):
         yield outcome
         if stop.is_set():
             return

@@ -25,8 +25,8 @@ class Report:
     counts : Counter
         Runs by outcome.
     reasons : Counter
-        Runs by (outcome, reason), for those that were not scored; a score that is no number
-        counts under its status, and what comes after 100 reasons under `other reasons`.
+        Runs by (outcome, reason), the reason empty where there is nothing to say; a score that is
+        no number counts under its status, and what comes after 100 reasons under `other reasons`.
     failures : list of Outcome
         The first 1,000 failed runs.
     dry_run : bool

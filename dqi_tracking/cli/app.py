@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 import dqi_tracking
-from dqi_tracking.cli import backfill, demo, doctor, rank, score, show
+from dqi_tracking.cli import backfill, demo, doctor, rank, score, show, unscore
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.output import complain
 from dqi_tracking.errors import ConfigError, DQIError, HistoryError
@@ -18,7 +18,8 @@ from dqi_tracking.errors import ConfigError, DQIError, HistoryError
 app = typer.Typer(
     name="dqi",
     help="Score training runs by their loss curves, and write the scores onto the runs.",
-    epilog="Addresses: mlflow:EXPERIMENT, mlflow: (all experiments), runs:/RUN_ID, FILE.csv, "
+    epilog="Addresses: mlflow:EXPERIMENT, mlflow: (all experiments), runs:/RUN_ID, "
+    "wandb:ENTITY/PROJECT, wandb:ENTITY/PROJECT/RUN_ID, a folder of offline W&B runs, FILE.csv, "
     "FILE.parquet.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(score.score)
 app.command()(backfill.backfill)
+app.command()(unscore.unscore)
 app.command()(rank.rank)
 app.command()(show.show)
 app.command()(doctor.doctor)

@@ -15,7 +15,7 @@ from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.output import Rows
 from dqi_tracking.errors import DQIError, HistoryError, masked
 
-PACKAGES = ("mlflow", "numpy", "scipy", "pandas", "pyarrow", "sqlalchemy", "pydantic")
+PACKAGES = ("mlflow", "wandb", "numpy", "scipy", "pandas", "pyarrow", "sqlalchemy", "pydantic")
 SECRET = ("TOKEN", "PASSWORD", "SECRET", "KEY")
 
 
@@ -47,8 +47,8 @@ def doctor(
         except PackageNotFoundError:
             found(package, "missing", f"pip install {package}")
     for name in sorted(os.environ):
-        if name.startswith(("DQI_", "MLFLOW_")):
-            is_secret = name.startswith("MLFLOW_") and any(part in name for part in SECRET)
+        if name.startswith(("DQI_", "MLFLOW_", "WANDB_")):
+            is_secret = not name.startswith("DQI_") and any(part in name for part in SECRET)
             found(name, "***" if is_secret else masked(os.environ[name]), _misspelt(name))
     code = _probe(address, tracking_uri, found)
     rows.close()

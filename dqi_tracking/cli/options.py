@@ -6,15 +6,23 @@ import re
 import time
 from datetime import datetime, timezone
 from enum import Enum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dqi_tracking.errors import ConfigError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dqi_tracking.config import Settings
+
 Address = Annotated[
     str,
-    typer.Argument(help="mlflow:EXPERIMENT, mlflow: for all, runs:/RUN_ID, FILE.csv, FILE.parquet"),
+    typer.Argument(
+        help="mlflow:EXPERIMENT, mlflow: for all, runs:/RUN_ID, wandb:ENTITY/PROJECT[/RUN_ID], a "
+        "folder of offline W&B runs, FILE.csv, FILE.parquet"
+    ),
 ]
 TrackingUri = Annotated[
     str | None,
@@ -22,6 +30,12 @@ TrackingUri = Annotated[
 ]
 LossKey = Annotated[str | None, typer.Option(help="Metric to read as the loss.")]
 GradNormKey = Annotated[str | None, typer.Option(help="Metric to read as the gradient norm.")]
+StepKey = Annotated[
+    str | None,
+    typer.Option(
+        help="Metric to take the steps from, such as tokens or epoch, on the runs that have it."
+    ),
+]
 NanPolicyName = Annotated[
     str | None,
     typer.Option("--nan-policy", help="Non-finite points: propagate, omit or interpolate."),
@@ -35,12 +49,26 @@ DuplicatesName = Annotated[
 ]
 Where = Annotated[
     str,
-    typer.Option(help="Filter in the tracker's own language, such as \"params.model = 'gpt'\"."),
+    typer.Option(
+        help="Filter in the tracker's own language, such as \"params.model = 'gpt'\", or on W&B "
+        '\'{"config.model": "gpt"}\'.'
+    ),
 ]
 IncludeFailed = Annotated[bool, typer.Option(help="Also failed and killed runs.")]
 IncludeRunning = Annotated[bool, typer.Option(help="Also running and scheduled runs.")]
 NoArtifact = Annotated[
-    bool, typer.Option("--no-artifact", help="Leave phases.json and phases.html out.")
+    bool,
+    typer.Option(
+        "--no-artifact",
+        help="Leave the tracker's own artifacts alone: on MLflow phases.json and phases.html, on "
+        "W&B the Artifact.",
+    ),
+]
+NoFiles = Annotated[
+    bool, typer.Option("--no-files", help="Write no phases.json and no phases.html anywhere.")
+]
+MaxRequestsPerMinute = Annotated[
+    int | None, typer.Option(min=1, help="Pace of the requests to W&B.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV with a header.")]
@@ -67,6 +95,28 @@ def format_of(as_json: bool, as_csv: bool) -> Format:
     if as_json and as_csv:
         raise ConfigError("--json and --csv exclude each other", fix="leave one of them out")
     return Format.JSON if as_json else Format.CSV if as_csv else Format.TABLE
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """Return the settings, with what a command was given before all other sources.
+
+    Parameters
+    ----------
+    given : mapping
+        The command's parameters by name, which is `locals()` where it begins. Those that share
+        the name of a setting are that setting; None is not given.
+
+    Raises
+    ------
+    ConfigError
+        As `load_settings`.
+    """
+    from dqi_tracking.config import Settings, load_settings
+
+    chosen = {name: given[name] for name in Settings.model_fields if name in given}
+    if given.get("no_artifact"):
+        chosen["artifact"] = False
+    return load_settings(**chosen)
 
 
 def since_of(text: str | None) -> int:

@@ -26,7 +26,7 @@ class Bar:
 
 
 @contextmanager
-def progress_bar() -> Generator[Bar]:
+def progress_bar(doing: str) -> Generator[Bar]:
     """Show a bar on stderr while inside; nothing where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield Bar()
@@ -67,7 +67,7 @@ def progress_bar() -> Generator[Bar]:
 
         def plan(self, n_found: int, n_todo: int) -> None:
             del n_found
-            progress.reset(self._task, total=n_todo, description="scoring", visible=n_todo > 0)
+            progress.reset(self._task, total=n_todo, description=doing, visible=n_todo > 0)
 
         def advance(self) -> None:
             progress.advance(self._task)

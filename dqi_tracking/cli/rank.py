@@ -58,5 +58,6 @@ def rank(
         command = "backfill" if view.url else "score"
         talk(f"{n_unscored:,} {runs} not scored: `dqi {command} {address}`")
     if form is Format.TABLE:
-        print_link("sorted in the tracker", view, talk)
+        how = "sorted in the tracker" if view.is_sorted else "in the tracker, to sort by `dqi`"
+        print_link(how, view, talk)
     return ExitCode.DONE

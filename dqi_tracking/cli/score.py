@@ -37,35 +37,30 @@ def score(
     include_running: options.IncludeRunning = False,
     loss_key: options.LossKey = None,
     grad_norm_key: options.GradNormKey = None,
+    step_key: options.StepKey = None,
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
+    no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
+    max_requests_per_minute: options.MaxRequestsPerMinute = None,
     as_json: options.AsJson = False,
     as_csv: options.AsCsv = False,
 ) -> int:
     """Score runs and print them; --write also writes the scores back."""
+    settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
-    from dqi_tracking.config import load_settings
     from dqi_tracking.pipeline import ScoringOptions, begin, process
     from dqi_tracking.ranking import COLUMNS
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
 
-    settings = load_settings(
-        tracking_uri=tracking_uri,
-        loss_key=loss_key,
-        grad_norm_key=grad_norm_key,
-        nan_policy=nan_policy,
-        units=units,
-        duplicates=duplicates,
-    )
     current = begin(
         ScoringOptions.of(settings),
         write=write,
         rescore=not write,
         verify=True,
-        files=not no_artifact,
+        files=not no_files,
     )
     query = Query(where, include_failed, include_running, limit=limit)
     code = ExitCode.DONE

@@ -26,10 +26,16 @@ BAR = 6
 
 
 def show(
-    run: Annotated[str, typer.Argument(help="runs:/RUN_ID, or a file that holds one run.")],
+    run: Annotated[
+        str,
+        typer.Argument(
+            help="runs:/RUN_ID, wandb:ENTITY/PROJECT/RUN_ID, or a file that holds one run."
+        ),
+    ],
     tracking_uri: options.TrackingUri = None,
     loss_key: options.LossKey = None,
     grad_norm_key: options.GradNormKey = None,
+    step_key: options.StepKey = None,
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
@@ -37,22 +43,14 @@ def show(
     as_csv: options.AsCsv = False,
 ) -> int:
     """Explain one run: its curve, its phases, its components and what is weak."""
+    settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
-    from dqi_tracking.config import load_settings
     from dqi_tracking.pipeline import ScoringOptions, begin, examine
     from dqi_tracking.ranking import COLUMNS
     from dqi_tracking.stamp import fingerprint_of, stamp_of
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
 
-    settings = load_settings(
-        tracking_uri=tracking_uri,
-        loss_key=loss_key,
-        grad_norm_key=grad_norm_key,
-        nan_policy=nan_policy,
-        units=units,
-        duplicates=duplicates,
-    )
     scoring = ScoringOptions.of(settings)
     tracker = open_tracker(run, settings=settings)
     try:
@@ -61,7 +59,8 @@ def show(
             raise RunNotFound(f"no run at `{run}`", fix="check the address")
         if len(refs) > 1:
             raise ConfigError(
-                f"`{run}` holds several runs", fix="name one: runs:/RUN_ID (`dqi rank` lists ids)"
+                f"`{run}` holds several runs",
+                fix="name one, such as runs:/RUN_ID (`dqi rank` lists ids)",
             )
         ref = refs[0]
         history, score = examine(tracker, ref, scoring)

@@ -74,6 +74,8 @@ class View(NamedTuple):
     url: str
     command: str
     """What starts the UI first, for a store that no server serves yet."""
+    is_sorted: bool = True
+    """Whether the link of a table sorts it by `dqi`."""
 
 
 class Tracker(Protocol):

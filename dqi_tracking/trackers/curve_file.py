@@ -52,17 +52,19 @@ class CurveFileTracker:
             raise ReadRejected(
                 f"`{path}` has more than one column `{twice[0]}`", fix="rename or drop one of them"
             )
-        step = next((name for name in STEP_COLUMNS if name in names), None)
+        columns = (*STEP_COLUMNS, settings.step_key)
+        step = next((name for name in columns if name in names), None)
         self._run = next((name for name in RUN_COLUMNS if name in names), None)
         if step is None:
             raise ReadRejected(
                 f"`{path}` has no step column among {', '.join(sorted(names)) or 'no columns'}",
-                fix=f"name the column one of {', '.join(STEP_COLUMNS)}",
+                fix=f"name it with --step-key, or call it one of {', '.join(STEP_COLUMNS)}",
             )
         self._step = step
         self._table = table if self._run is None else _with_text(table, self._run)
         metrics = [name for name in table.column_names if name not in (self._step, self._run)]
         self._candidates = KeyResolver(settings).candidates(metrics)
+        self._step_key = step if step == settings.step_key else self._candidates.step
 
     @classmethod
     def open(cls, address: str, settings: Settings) -> CurveFileTracker:
@@ -121,7 +123,7 @@ class CurveFileTracker:
                 group=self._path.name,
                 loss_keys=self._candidates.loss,
                 grad_norm_keys=self._candidates.grad_norm,
-                step_key=self._candidates.step,
+                step_key=self._step_key,
             )
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:

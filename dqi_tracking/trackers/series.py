@@ -52,6 +52,12 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
         loss, grad_norm = (
             best and (best[0], against(best[1], steps)) for best in (loss, grad_norm)
         )
+        if not any(best and best[1].step.size for best in (loss, grad_norm)):
+            raise MissingMetric(
+                f"`{ref.step_key}` was logged at none of the steps of the loss",
+                fix="leave --step-key out, or log both in one call",
+                run=ref.run_id,
+            )
     if loss is None:
         key, series = cast("tuple[MetricKey, Series]", grad_norm)
         return History(series.step, grad_norm=series.value, grad_norm_key=str(key))

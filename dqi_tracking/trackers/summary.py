@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 KEY_OF_FACT: dict[str, str] = {fact: f"dqi_{fact}" for fact in FACTS}
 KEYS: tuple[str, ...] = (*METRICS, *KEY_OF_FACT.values())
 """All keys of ours; a person's `dqi_mine` is none of them."""
+MARK = KEY_OF_FACT["fingerprint"]
+"""Key of the commit mark."""
 
 
 def to_summary(stamp: Stamp) -> dict[str, float | str]:

@@ -51,6 +51,7 @@ _DISK_WORDS = ("disk is full", "no space left", "disk quota")
 _INSUFFICIENT_STORAGE = 507
 _UNREADABLE_WORDS = ("not in a valid json format", "failed to parse")
 _READ_ONLY_WORDS = ("readonly database", "read-only file system", "read-only transaction")
+_UNSERVED_WORDS = ("scheme", "tracking uri must be")
 _DELETED_WORDS = (
     "must be in the 'active' state",
     "must be in 'active' state",
@@ -143,7 +144,7 @@ def _storage(
         return WriteRejected, "free space on the disk that holds the store or its artifacts"
     if any(words in text for words in _READ_ONLY_WORDS) or _not_permitted(chain):
         return WriteRejected, "get write access to the store and its artifact folder"
-    if "mlflow-artifacts" in text and "scheme" in text:
+    if "mlflow-artifacts" in text and any(words in text for words in _UNSERVED_WORDS):
         return (
             WriteRejected,
             "artifacts of this experiment go through its server: use the server's http address, "

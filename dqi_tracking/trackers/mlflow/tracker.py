@@ -18,9 +18,10 @@ from dqi_tracking.errors import (
     WriteRejected,
     masked,
 )
-from dqi_tracking.names import FOLDER, METRICS
+from dqi_tracking.names import FACTS, FOLDER, METRICS
 from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.keys import KeyResolver
+from dqi_tracking.trackers.mlflow.erasing import TAG, take_off
 from dqi_tracking.trackers.mlflow.experiments import named_experiments
 from dqi_tracking.trackers.mlflow.failures import translated
 from dqi_tracking.trackers.mlflow.store import check_store, is_file_store
@@ -47,7 +48,6 @@ with one fixed step a newer score shows, be it lower."""
 INFINITY = float(np.finfo(np.float64).max)
 """What MLflow's SQL stores keep in the place of infinity."""
 
-_TAG = "dqi."
 _CLIENT_DEFAULTS = {
     # MLflow's own mean minutes for a call to a dead server
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
@@ -150,7 +150,7 @@ class MlflowTracker:
             Metric(key, value, stamp.timestamp, STEP) for key, value in stamp.metrics.items()
         ]
         facts = sorted(stamp.facts.items(), key=lambda fact: fact[0] == "fingerprint")
-        tags = [RunTag(f"{_TAG}{key}", value) for key, value in facts]
+        tags = [RunTag(f"{TAG}{key}", value) for key, value in facts]
         refused = WriteRejected, "report this as a bug, with MLflow's version and the message"
         with translated("write the score", self.address, run=ref.run_id, rejected=refused):
             if files and self._artifact:
@@ -162,23 +162,10 @@ class MlflowTracker:
 
     def erase(self, ref: RunRef) -> str:
         """Delete tags and files, the fingerprint first. MLflow deletes no metrics."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         run = self._active_run(ref.run_id)
-        # without its mark a run counts as not scored, whatever else is still there
-        tags = sorted(
-            (tag for tag in run.data.tags if tag.startswith(_TAG)),
-            key=lambda tag: tag != f"{_TAG}fingerprint",
-        )
         refused = WriteRejected, "check that you may write to the run and its artifacts"
         with translated("take the score off", self.address, run=ref.run_id, rejected=refused):
-            for tag in tags:
-                self._client.delete_tag(ref.run_id, tag)
-            if self._client.list_artifacts(ref.run_id, FOLDER):
-                files = get_artifact_repository(str(run.info.artifact_uri), self._uri)
-                files.delete_artifacts(FOLDER)
-        stays = not set(METRICS).isdisjoint(run.data.metrics)
-        return "its metrics stay: MLflow cannot delete a metric" if stays else ""
+            return take_off(self._client, run, self._uri, artifact=self._artifact)
 
     def view(self, ref: RunRef | None = None) -> View:
         """Return the page of the run, or the experiment's table sorted by `dqi`."""
@@ -285,7 +272,7 @@ class MlflowTracker:
 
 
 def _stamp(tags: Mapping[str, str], latest: Mapping[str, object]) -> Stamp | None:
-    facts = {key.removeprefix(_TAG): tag for key, tag in tags.items() if key.startswith(_TAG)}
+    facts = {fact: tags[f"{TAG}{fact}"] for fact in FACTS if f"{TAG}{fact}" in tags}
     ours = {key: latest[key] for key in METRICS if key in latest}
     if not facts and not ours:
         return None

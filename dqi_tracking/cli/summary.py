@@ -1,0 +1,63 @@
+"""What a pass over many runs prints when it ends: counts, failures, one sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dqi_tracking.cli.exits import ExitCode, Stop
+from dqi_tracking.cli.options import Format
+from dqi_tracking.cli.output import complain, say, talk
+from dqi_tracking.cli.table import print_table
+
+if TYPE_CHECKING:
+    from dqi_tracking.backfill.report import Report
+    from dqi_tracking.types import Outcomes
+
+MAX_FAILURES_SHOWN = 20
+
+
+def print_report(report: Report, form: Format, done: Outcomes = "scored") -> None:
+    """Print what a pass did: the counts, the first failures, and one sentence.
+
+    Parameters
+    ----------
+    report : Report
+    form : Format
+        The table has the counts; other forms have had their rows.
+    done : str
+        The outcome that the pass is for.
+    """
+    if form is Format.TABLE and report.reasons:
+        print_table(
+            [
+                {"outcome": outcome, "reason": reason, "runs": count}
+                for (outcome, reason), count in sorted(report.reasons.items())
+            ],
+            ("outcome", "reason", "runs"),
+        )
+    for failure in report.failures[:MAX_FAILURES_SHOWN]:
+        complain(f"{failure.ref.run_id} ({failure.ref.name}): {failure.reason}", failure.fix)
+    hidden = report.counts["failed"] - MAX_FAILURES_SHOWN
+    if hidden > 0:
+        talk(f"… and {hidden:,} more failed; --json lists all")
+    (say if form is Format.TABLE else talk)(_sentence(report, done))
+
+
+def exit_code(report: Report, stop: Stop) -> ExitCode:
+    """Return what a pass tells its caller."""
+    if report.stopped:
+        return stop.code
+    return ExitCode.SOME_FAILED if report.counts["failed"] else ExitCode.DONE
+
+
+def _sentence(report: Report, done: Outcomes) -> str:
+    n_done = report.counts[done]
+    took = f"in {report.seconds:.1f} s"
+    if report.stopped:
+        return f"stopped: {n_done:,} {done}, {report.n_left:,} left for the next pass ({took})"
+    if not report.n_found:
+        return "no runs found"
+    if not n_done and not report.counts["failed"]:
+        return f"nothing left to do: {report.n_found:,} runs, {took}"
+    verb = f"would be {done} (dry run: nothing was written)" if report.dry_run else done
+    return f"{n_done:,} of {report.n_found:,} runs {verb} {took}"
