@@ -81,7 +81,8 @@ def test_score_prints_and_writes_nothing_until_it_is_told_to(
     dqi: Terminal, fresh_sqlite: Store, runs: dict[str, str]
 ) -> None:
     code, out, err = dqi("score", "mlflow:e")
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert f"note: {runs['nan']}: 1 point not finite" in err.splitlines()
     head, *lines = (line.split() for line in out.splitlines() if line.strip(" ─"))
     assert head[:6] == ["name", "dqi", "early", "mid", "late", "weakest"]
     assert {line[0] for line in lines} == {"good", "noisy", "nan", "none"}

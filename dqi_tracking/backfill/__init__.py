@@ -43,7 +43,7 @@ def backfill(
     Parameters
     ----------
     address : str
-        As in `open_tracker`: ``mlflow:EXPERIMENT``, ``mlflow:``, ``runs:/RUN_ID``.
+        As in `open_tracker`: ``mlflow:EXPERIMENT``, ``wandb:ENTITY/PROJECT``, a folder, ….
     query : Query, optional
         Which of the runs; the finished ones where left out.
     dry_run : bool

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Work = Callable[[Sequence[RunRef]], Iterator[Outcome]]
 
 CHUNK = 16
-"""Runs a tracker is asked to read at once."""
+"""Runs a tracker is asked to read at once, at most."""
 PATIENCE = 5
 """Failures in a row, each of the kind that passes by itself, after which the tracker counts as
 down and the rest is left for another pass."""
@@ -61,7 +61,9 @@ def carry_out(work: Work, refs: Sequence[RunRef], *, jobs: int, stop: Event) -> 
     TransientTrackerError
         When the tracker seems to be down.
     """
-    chunks = [refs[first : first + CHUNK] for first in range(0, len(refs), CHUNK)]
+    # few runs are shared out so that no thread is without work
+    size = max(1, min(CHUNK, len(refs) // (2 * jobs)))
+    chunks = [refs[first : first + size] for first in range(0, len(refs), size)]
     in_a_row = 0
     last: Outcome | None = None
     for outcome in _outcomes(work, chunks, jobs, stop):

@@ -55,7 +55,8 @@ def rank(
     n_unscored = table.attrs["n_unscored"]
     if n_unscored:
         runs = "run is" if n_unscored == 1 else "runs are"
-        command = "backfill" if view.url else "score"
+        # a file of curves takes no scores
+        command = "score" if address.endswith((".csv", ".parquet")) else "backfill"
         talk(f"{n_unscored:,} {runs} not scored: `dqi {command} {address}`")
     if form is Format.TABLE:
         how = "sorted in the tracker" if view.is_sorted else "in the tracker, to sort by `dqi`"

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
-from dqi_tracking.cli.output import Rows, complain, outcome_row
+from dqi_tracking.cli.output import Rows, complain, outcome_row, talk
 from dqi_tracking.errors import ConfigError, DQIError
+from dqi_tracking.report.printable import printable
+
+if TYPE_CHECKING:
+    from dqi_tracking.types import Outcome
+
+MAX_NOTES = 10
 
 SHOWN = (
     "name",
@@ -64,6 +70,7 @@ def score(
     )
     query = Query(where, include_failed, include_running, limit=limit)
     code = ExitCode.DONE
+    notes: list[str] = []
     rows = Rows(form, SHOWN, (*COLUMNS, "outcome", "reason", "warnings"), SPARE)
     for address in addresses:
         try:
@@ -71,6 +78,7 @@ def score(
             try:
                 for outcome in process(tracker, list(tracker.find(query)), current):
                     rows.add(outcome_row(outcome))
+                    notes.extend(_notes(outcome))
                     if outcome.outcome == "failed":
                         complain(f"{outcome.ref.run_id}: {outcome.reason}", outcome.fix)
                         code = max(code, ExitCode.SOME_FAILED)
@@ -81,4 +89,19 @@ def score(
             is_usage = isinstance(error, ConfigError)
             code = max(code, ExitCode.USAGE if is_usage else ExitCode.TRACKER)
     rows.close()
+    if form is options.Format.TABLE:
+        _tell(notes)
     return code
+
+
+def _notes(outcome: Outcome) -> list[str]:
+    warnings = outcome.score.warnings if outcome.score else ()
+    return [f"{printable(outcome.ref.run_id)}: {printable(warning)}" for warning in warnings]
+
+
+def _tell(notes: list[str]) -> None:
+    """Print what to bear in mind about single runs, where the table has no room for it."""
+    for note in notes[:MAX_NOTES]:
+        talk(f"note: {note}")
+    if len(notes) > MAX_NOTES:
+        talk(f"… and {len(notes) - MAX_NOTES:,} more notes; --json lists all")

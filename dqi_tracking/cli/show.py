@@ -60,7 +60,7 @@ def show(
         if len(refs) > 1:
             raise ConfigError(
                 f"`{run}` holds several runs",
-                fix="name one, such as runs:/RUN_ID (`dqi rank` lists ids)",
+                fix="name one: runs:/RUN_ID, wandb:ENTITY/PROJECT/RUN_ID, or its own folder",
             )
         ref = refs[0]
         history, score = examine(tracker, ref, scoring)
