@@ -92,7 +92,8 @@ def rank_runs(
     for ref in tracker.find(Query(where, include_failed=True, include_running=True)):
         stamp = ref.stamp
         if stamp is None or not is_whole(stamp):
-            n_unscored += finished.wants(ref) and bool(ref.loss_keys or ref.grad_norm_keys)
+            may_score = not ref.listed or bool(ref.loss_keys or ref.grad_norm_keys)
+            n_unscored += finished.wants(ref) and may_score
             continue
         rows.append(
             {"run": ref.run_id, "name": ref.name, "group": ref.group}

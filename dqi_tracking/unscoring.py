@@ -41,7 +41,7 @@ def unscore(
     Parameters
     ----------
     address : str
-        As in `open_tracker`: ``mlflow:EXPERIMENT``, ``mlflow:``, ``runs:/RUN_ID``.
+        As in `open_tracker`: ``mlflow:EXPERIMENT``, ``wandb:ENTITY/PROJECT``, a folder, ….
     where : str
         Filter in the tracker's own language, such as ``metrics.dqi > 0.3``.
     dry_run : bool

@@ -1,0 +1,85 @@
+"""Runs as W&B lists them, and as `RunRef`s."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from dqi_tracking.trackers.summary import from_summary
+from dqi_tracking.types import RunRef
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dqi_tracking.trackers.keys import KeyResolver
+
+LAST_STEP = "_step"
+"""Key of `RunRef.latest` under which the last step of the run stands."""
+
+_SERIES_TYPES = frozenset({"number", "string", "boolean"})
+"""Types of values that make a series; W&B keeps NaN and infinity as strings."""
+
+
+def ref_of(run: Any, resolver: KeyResolver) -> RunRef:
+    """Return the line of the listing that a run of the public API is.
+
+    Parameters
+    ----------
+    run : wandb.apis.public.Run
+        Loaded in full.
+    resolver : KeyResolver
+
+    Returns
+    -------
+    RunRef
+        `latest` counts the points of each candidate. A run with rows whose metrics W&B does not
+        name (`historyKeys` is null) is not `listed`, so that it is not taken for an empty one.
+    """
+    known = getattr(run, "history_keys", None) or {}
+    keys: Mapping[str, Any] = known.get("keys") or {}
+    rows = int(getattr(run, "history_line_count", None) or 0)
+    counts = {name: count for name in keys if (count := _points(keys[name], rows)) != "0"}
+    candidates = resolver.candidates(list(counts))
+    latest = {name: counts[name] for name in sorted({*candidates.metrics, candidates.step} - {""})}
+    return RunRef(
+        run_id=run.id,
+        name=run.name or run.id,
+        group=run.project,
+        status=str(run.state).upper(),
+        started=milliseconds(getattr(run, "created_at", None)),
+        ended=milliseconds(getattr(run, "heartbeat_at", None)),
+        loss_keys=candidates.loss,
+        grad_norm_keys=candidates.grad_norm,
+        step_key=candidates.step,
+        listed=bool(keys) or not rows,
+        latest=latest | {LAST_STEP: str(known.get("lastStep", -1))},
+        stamp=from_summary(run.summary_metrics),
+    )
+
+
+def n_listed(ref: RunRef, key: str) -> int | None:
+    """Return how many points of a metric the listing promises; None where it does not say."""
+    told = ref.latest.get(key, "")
+    return int(told) if told.isdigit() else None
+
+
+def _points(key: Mapping[str, Any], rows: int) -> str:
+    """Return how many points a metric has: values that can be points, at most one a row."""
+    types = key.get("typeCounts")
+    if types is None:
+        return f"some of {rows}"
+    count = sum(int(each["count"]) for each in types if each.get("type") in _SERIES_TYPES)
+    return str(min(count, rows) if rows else count)
+
+
+def milliseconds(moment: str | None) -> int:
+    """Return an ISO 8601 time in milliseconds since the epoch, 0 where there is none."""
+    if not moment:
+        return 0
+    try:
+        parsed = datetime.fromisoformat(moment.replace("Z", "+00:00"))  # 3.10 knows no `Z`
+    except ValueError:
+        return 0
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=timezone.utc)
+    return int(parsed.timestamp() * 1000)
