@@ -74,8 +74,8 @@ class Settings(BaseSettings):
         ``/ - _ .`` and space make no difference; `a + b` means the sum of two metrics.
     nan_policy, units, duplicates, weights
         As in `dqi_tracking.score`.
-    jobs : int
-        Runs worked on at the same time.
+    jobs : int, optional
+        Runs worked on at the same time; what suits the tracker where left out.
     artifact : bool
         Whether the tracker's own artifacts are written: on MLflow the two files, on W&B the
         Artifact that holds them.
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     units: Units = "relative"
     duplicates: Duplicates = "last"
     weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
-    jobs: int = 1
+    jobs: int | None = None
     artifact: bool = True
     max_requests_per_minute: int | None = Field(default=None, ge=1)
     deadline: float = Field(default=300.0, gt=0)

@@ -7,7 +7,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
-from dqi_tracking.backfill.executor import carry_out, checked_jobs
+from dqi_tracking.backfill.executor import carry_out, check_jobs
 from dqi_tracking.backfill.report import Report
 from dqi_tracking.config import load_settings
 from dqi_tracking.errors import DQIError, RunNotFound, masked
@@ -70,7 +70,7 @@ def unscore(
         When the tracker is not reached or refuses as a whole.
     """
     settings = settings or load_settings()
-    jobs = checked_jobs(settings.jobs)
+    check_jobs(settings.jobs)
     stop = stop or Event()
     start = time.perf_counter()
     report = Report(dry_run=dry_run)
@@ -87,7 +87,8 @@ def unscore(
         if on_plan:
             on_plan(report.n_found, len(todo))
         work = partial(_unscored, tracker, dry_run)
-        for outcome in carry_out(work, todo, jobs=jobs, stop=stop):
+        jobs = settings.jobs or tracker.jobs
+        for outcome in carry_out(work, todo, batch=tracker.batch, jobs=jobs, stop=stop):
             note(outcome)
     finally:
         tracker.close()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqi_tracking import Report, backfill
-from dqi_tracking.backfill.executor import CHUNK, PATIENCE, execute
+from dqi_tracking.backfill.executor import PATIENCE, execute
 from dqi_tracking.backfill.plan import make_plan
 from dqi_tracking.backfill.report import MAX_FAILURES
 from dqi_tracking.errors import ConfigError, TransientTrackerError, WriteRejected
@@ -122,7 +122,7 @@ def test_a_tracker_that_is_down_ends_the_pass_and_the_next_one_goes_on(
     assert {each.ref.run_id for each in seen if each.outcome == "scored"} == {
         run_id for run_id, run in tracker.runs.items() if run.stamp
     }
-    assert PATIENCE <= sum(each.transient for each in seen) <= jobs * CHUNK
+    assert PATIENCE <= sum(each.transient for each in seen) <= jobs * MemoryTracker.batch
     assert tracker.calls[-1] == "close"
     tracker.before_write = lambda ref: None
     assert backfill("memory:").counts == {"scored": 80, "unchanged": 20}

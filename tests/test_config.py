@@ -31,7 +31,7 @@ def test_defaults_are_those_that_are_documented() -> None:
         "units": "relative",
         "duplicates": "last",
         "weights": (0.5, 0.3, 0.2),
-        "jobs": 1,
+        "jobs": None,
         "artifact": True,
         "max_requests_per_minute": None,
         "deadline": 300.0,
@@ -110,7 +110,7 @@ def test_only_the_files_of_the_working_folder_count(
     below = folder / "below"
     below.mkdir()
     monkeypatch.chdir(below)
-    assert load_settings().jobs == 1
+    assert load_settings().jobs is None
 
 
 def test_a_pyproject_without_a_table_of_ours_says_nothing(folder: Path) -> None:

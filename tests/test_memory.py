@@ -9,7 +9,7 @@ import pytest
 
 from dqi_tracking.config import Settings
 from dqi_tracking.errors import ConfigError, MissingMetric, RunNotFound
-from dqi_tracking.trackers.base import Query
+from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.memory import MemoryTracker
 from dqi_tracking.types import Stamp
 
@@ -133,6 +133,6 @@ def test_writing_on_a_run_that_is_gone_is_refused(tracker: MemoryTracker) -> Non
 
 
 def test_there_is_no_page_to_show_and_closing_keeps_the_runs(tracker: MemoryTracker) -> None:
-    assert tracker.view() == tracker.view(next(tracker.find(Query()))) == ("", "")
+    assert tracker.view() == tracker.view(next(tracker.find(Query()))) == View("", "")
     tracker.close()
     assert ids(tracker) == ["FINISHED"]

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from dqi_tracking import Outcome, Query, backfill, rank
-from dqi_tracking.backfill import executor
 from dqi_tracking.config import load_settings
+from dqi_tracking.trackers.mlflow import tracker
 from tests.conftest import Experiment
 from tests.mlflow_runs import (
     BOTH,
@@ -157,7 +157,7 @@ def test_jobs_make_no_difference(
     log_run: LogRun,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(executor, "CHUNK", 2)
+    monkeypatch.setattr(tracker, "BATCH", 2)
     states: list[list[Any]] = []
     for jobs in (1, 4):
         experiment = make_experiment(store)
@@ -178,7 +178,7 @@ def test_a_stop_leaves_the_rest_for_the_next_pass(
     monkeypatch: pytest.MonkeyPatch,
     jobs: int,
 ) -> None:
-    monkeypatch.setattr(executor, "CHUNK", 3)
+    monkeypatch.setattr(tracker, "BATCH", 3)
     runs = _log(store, experiment, log_run, 8)
     stop, seen = Event(), list[Outcome]()
 

@@ -56,7 +56,8 @@ def backfill(
         Whether `phases.json` and `phases.html` are made at all; `Settings.artifact` says where
         they go.
     jobs : int, optional
-        Runs worked on at the same time; from the settings where left out.
+        Runs worked on at the same time; from the settings, or as it suits the tracker, where
+        left out.
     settings : Settings, optional
         From the environment and files where left out.
     on_plan : callable, optional
@@ -78,7 +79,7 @@ def backfill(
     TrackerError
         When the tracker is not reached or refuses as a whole.
     """
-    from dqi_tracking.backfill.executor import checked_jobs, execute
+    from dqi_tracking.backfill.executor import check_jobs, execute
     from dqi_tracking.backfill.plan import make_plan
     from dqi_tracking.backfill.report import Report
     from dqi_tracking.config import load_settings
@@ -90,7 +91,8 @@ def backfill(
     if reprocess not in ("missing", "all"):
         raise ConfigError(f"reprocess {reprocess!r} is not known", fix="use missing or all")
     settings = settings or load_settings()
-    jobs = checked_jobs(settings.jobs if jobs is None else jobs)
+    jobs = settings.jobs if jobs is None else jobs
+    check_jobs(jobs)
     stop = stop or Event()
     start = time.perf_counter()
     report = Report(dry_run=dry_run)

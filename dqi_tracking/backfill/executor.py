@@ -16,28 +16,31 @@ if TYPE_CHECKING:
 
     Work = Callable[[Sequence[RunRef]], Iterator[Outcome]]
 
-CHUNK = 16
-"""Runs a tracker is asked to read at once, at most."""
 PATIENCE = 5
 """Failures in a row, each of the kind that passes by itself, after which the tracker counts as
 down and the rest is left for another pass."""
 
 
 def execute(
-    tracker: Tracker, refs: Sequence[RunRef], current: Pass, *, jobs: int, stop: Event
+    tracker: Tracker, refs: Sequence[RunRef], current: Pass, *, jobs: int | None, stop: Event
 ) -> Iterator[Outcome]:
     """Read, score and write runs until they are done or a stop is asked for; see `carry_out`."""
-    yield from carry_out(lambda chunk: process(tracker, chunk, current), refs, jobs=jobs, stop=stop)
+
+    def work(chunk: Sequence[RunRef]) -> Iterator[Outcome]:
+        return process(tracker, chunk, current)
+
+    yield from carry_out(work, refs, batch=tracker.batch, jobs=jobs or tracker.jobs, stop=stop)
 
 
-def checked_jobs(jobs: int) -> int:
-    """Return a number of threads that can be meant, or raise a `ConfigError`."""
-    if jobs < 1:
+def check_jobs(jobs: int | None) -> None:
+    """Raise a `ConfigError` where a number of threads cannot be meant."""
+    if jobs is not None and jobs < 1:
         raise ConfigError(f"{jobs} jobs do nothing", fix="use 1 or more")
-    return jobs
 
 
-def carry_out(work: Work, refs: Sequence[RunRef], *, jobs: int, stop: Event) -> Iterator[Outcome]:
+def carry_out(
+    work: Work, refs: Sequence[RunRef], *, batch: int, jobs: int, stop: Event
+) -> Iterator[Outcome]:
     """Do something to runs until they are done or a stop is asked for.
 
     Parameters
@@ -46,6 +49,8 @@ def carry_out(work: Work, refs: Sequence[RunRef], *, jobs: int, stop: Event) -> 
         Yields one outcome for each run it is given, in order, as it is done; shared by the
         threads.
     refs : sequence of RunRef
+    batch : int
+        Runs in a chunk, at most.
     jobs : int
         Threads, ≥ 1.
     stop : Event
@@ -62,7 +67,7 @@ def carry_out(work: Work, refs: Sequence[RunRef], *, jobs: int, stop: Event) -> 
         When the tracker seems to be down.
     """
     # few runs are shared out so that no thread is without work
-    size = max(1, min(CHUNK, len(refs) // (2 * jobs)))
+    size = max(1, min(batch, len(refs) // (2 * jobs)))
     chunks = [refs[first : first + size] for first in range(0, len(refs), size)]
     in_a_row = 0
     last: Outcome | None = None

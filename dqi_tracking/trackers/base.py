@@ -87,6 +87,10 @@ class Tracker(Protocol):
 
     address: str
     """What was opened, without credentials."""
+    batch: int
+    """Runs that are best read at once."""
+    jobs: int
+    """Runs that are best worked on at the same time, where a person does not say."""
 
     def find(self, query: Query) -> Iterator[RunRef]:
         """Yield the runs that the query means, newest first.

@@ -43,6 +43,9 @@ class CurveFileTracker:
     settings : Settings
     """
 
+    batch = 16
+    jobs = 1
+
     def __init__(self, path: Path, table: Any, settings: Settings) -> None:
         self.address = str(path)
         self._path = path

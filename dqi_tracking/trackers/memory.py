@@ -57,6 +57,8 @@ class MemoryTracker:
     """
 
     address = "memory:"
+    batch = 16
+    jobs = 1
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.runs: dict[str, MemoryRun] = {}

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 PAGE = 250
 """Runs a request of the listing: no slower than 1,000, and a page of runs with many metrics stays
 small."""
+BATCH = 16
+SERVER_JOBS = 2
 EXPERIMENTS_A_REQUEST = 50
 STEP = 0
 """Step of everything written: MLflow shows the largest (step, timestamp, value) of a metric, so
@@ -82,6 +84,8 @@ class MlflowTracker:
         run_id: str = "",
     ) -> None:
         self.address = masked(uri)
+        # one writer at a time is all that SQLite takes; a server answers several
+        self.batch, self.jobs = BATCH, SERVER_JOBS if uri.startswith("http") else 1
         self._client = client
         self._uri = uri
         self._keys = KeyResolver(settings)

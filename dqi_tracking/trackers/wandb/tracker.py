@@ -51,6 +51,10 @@ class WandbTracker:
         A single run; empty for those of the project.
     """
 
+    batch = 4
+    jobs = 4
+    """Runs wait for a far server most of the time."""
+
     def __init__(self, client: Client, settings: Settings, *, run_id: str = "") -> None:
         self.address = client.address
         self._client = client

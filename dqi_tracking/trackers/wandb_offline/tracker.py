@@ -34,6 +34,9 @@ class WandbOfflineTracker:
         Metric keys and aliases.
     """
 
+    batch = 16
+    jobs = 1
+
     def __init__(self, address: str, settings: Settings) -> None:
         self.address = shown(address)
         try:
