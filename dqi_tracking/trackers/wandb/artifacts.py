@@ -18,8 +18,8 @@ from dqi_tracking.errors import TransientTrackerError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dqi_tracking.trackers.limits import Deadline, Pace
     from dqi_tracking.trackers.wandb.client import Client
-    from dqi_tracking.trackers.wandb.limits import Deadline, Pace
 
 WRITER = "dqi-backfill"
 """Id, name and job type of the run that logs the Artifacts; it is never scored."""

@@ -16,8 +16,8 @@ from dqi_tracking.names import FILES, FOLDER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dqi_tracking.trackers.limits import Deadline, Pace
     from dqi_tracking.trackers.wandb.client import Client
-    from dqi_tracking.trackers.wandb.limits import Deadline, Pace
 
 _CREATE = """
 mutation CreateRunFiles($entity: String!, $project: String!, $run: String!, $files: [String!]!) {

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dqi_tracking.errors import ReadRejected, RunNotFound
+from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.series import Series, history_of
 from dqi_tracking.trackers.wandb.failures import translated
-from dqi_tracking.trackers.wandb.limits import Deadline
 from dqi_tracking.trackers.wandb.listing import LAST_STEP, n_listed, ref_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dqi_tracking.trackers.keys import KeyResolver
+    from dqi_tracking.trackers.limits import Pace
     from dqi_tracking.trackers.wandb.client import Client
-    from dqi_tracking.trackers.wandb.limits import Pace
     from dqi_tracking.types import History, RunRef
 
 REQUESTS_A_SCAN = 3

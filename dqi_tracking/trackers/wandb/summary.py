@@ -13,14 +13,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dqi_tracking.errors import RunNotFound
+from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.summary import KEYS, MARK
-from dqi_tracking.trackers.wandb.limits import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dqi_tracking.trackers.limits import Pace
     from dqi_tracking.trackers.wandb.client import Client
-    from dqi_tracking.trackers.wandb.limits import Pace
 
 Keys = dict[str, float | str]
 _SECONDS_TO_LOOK = 30.0

@@ -16,6 +16,7 @@ from dqi_tracking.errors import (
 )
 from dqi_tracking.trackers.base import FAILED, FINISHED, RUNNING, Query, View
 from dqi_tracking.trackers.keys import KeyResolver
+from dqi_tracking.trackers.limits import Deadline, Pace
 from dqi_tracking.trackers.series import readings
 from dqi_tracking.trackers.summary import to_summary
 from dqi_tracking.trackers.wandb.artifacts import WRITER, ArtifactWriter
@@ -23,7 +24,6 @@ from dqi_tracking.trackers.wandb.client import Client
 from dqi_tracking.trackers.wandb.failures import translated
 from dqi_tracking.trackers.wandb.files import attach, detach
 from dqi_tracking.trackers.wandb.history import HistoryReader
-from dqi_tracking.trackers.wandb.limits import Deadline, Pace
 from dqi_tracking.trackers.wandb.listing import ref_of
 from dqi_tracking.trackers.wandb.summary import SummaryWriter
 

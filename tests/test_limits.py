@@ -1,4 +1,4 @@
-"""Pace and deadline of the calls to W&B."""
+"""Pace and deadline of the calls to a far tracker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from dqi_tracking.errors import TransientTrackerError
-from dqi_tracking.trackers.wandb.limits import Deadline, Pace
+from dqi_tracking.trackers.limits import Deadline, Pace
 from tests.wandb_project import add_runs, score_all
 from tests.wandb_server.client import P
 from tests.wandb_server.server import WandbServer
