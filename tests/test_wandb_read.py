@@ -91,6 +91,17 @@ class TestNotExact:
         assert isinstance(reading.error, ReadRejected)
         assert "30 of 50 points" in str(reading.error)
 
+    def test_nested_steps_too_far_apart_are_refused_rather_than_asked_for_a_thousand_times(
+        self, wandb_server: WandbServer
+    ):
+        rows = [{"_step": n * 10**12, "train": {"loss": 1 / (n + 1)}} for n in range(12)]
+        wandb_server.add_run(P, "r", history=rows, exported=6)
+        wandb_server.reset_counts()
+        with pytest.raises(ReadRejected, match="requests") as caught:
+            history_of("r")
+        assert "nesting" in caught.value.fix
+        assert len(wandb_server.requests) < 50
+
     def test_a_run_whose_metrics_are_not_named(self, wandb_server: WandbServer):
         wandb_server.add_run(P, "r", history=falling(50), history_keys_null=True)
         report = score_all()

@@ -35,6 +35,8 @@ PAGE_WHOLE_ROWS = 10_000
 """Rows of one page where whole rows are read, with all their metrics."""
 LARGEST_PAGE = 2**31 - 1
 """Steps of one page of whole rows: GraphQL's largest integer."""
+MOST_PAGES = 1_000
+"""Requests for one series after which it is refused rather than read."""
 
 _WORDS = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 
@@ -105,13 +107,22 @@ class HistoryReader:
         # pages are ranges of steps: as many as there are rows to be held at once, however sparse
         pages = math.ceil((n_listed(ref, key) or 1) / at_once)
         size = math.ceil(steps / pages)
+        if whole_rows:
+            size = min(size, LARGEST_PAGE)
+            pages = math.ceil(steps / size)
+            if pages > MOST_PAGES:
+                raise ReadRejected(
+                    f"reading `{key}` would take {pages:,} requests, so far apart are its steps",
+                    fix="log it under a name without nesting, or over smaller steps",
+                    run=ref.run_id,
+                )
         self._pace.wait(REQUESTS_A_SCAN + pages - 1)
         run = self._client.run(ref.run_id)
 
         def scanned() -> Series:
             rows = run.scan_history(
                 keys=None if whole_rows else [key],
-                page_size=min(size, LARGEST_PAGE) if whole_rows else size,
+                page_size=size,
                 use_cache=False,
             )
             return series_of(rows, key, ref.run_id)

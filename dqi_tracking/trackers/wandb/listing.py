@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from dqi_tracking.trackers.base import RUNNING
 from dqi_tracking.trackers.summary import from_summary
 from dqi_tracking.types import RunRef
 
@@ -40,14 +41,16 @@ def ref_of(run: Any, resolver: KeyResolver) -> RunRef:
     rows = int(getattr(run, "history_line_count", None) or 0)
     counts = {name: count for name in keys if (count := _points(keys[name], rows)) != "0"}
     candidates = resolver.candidates(list(counts))
+    status = str(run.state).upper()
     latest = {name: counts[name] for name in sorted({*candidates.metrics, candidates.step} - {""})}
     return RunRef(
         run_id=run.id,
         name=run.name or run.id,
         group=run.project,
-        status=str(run.state).upper(),
+        status=status,
         started=milliseconds(getattr(run, "created_at", None)),
-        ended=milliseconds(getattr(run, "heartbeat_at", None)),
+        # the heartbeat of a run that goes on is no end
+        ended=0 if status in RUNNING else milliseconds(getattr(run, "heartbeat_at", None)),
         loss_keys=candidates.loss,
         grad_norm_keys=candidates.grad_norm,
         step_key=candidates.step,

@@ -136,18 +136,22 @@ def _stands(run: Any, keys: Keys) -> bool:
 
 
 def _send(run: Any, keys: Keys) -> None:
+    # what the client will send, with our keys in it
     stands = run.summary_metrics
-    # the client would send null for a person's NaN; these are the words that W&B itself keeps
-    kept = {
-        key: _word(value)
-        for key, value in stands.items()
-        if isinstance(value, float) and not math.isfinite(value)
-    }
+    _put_into_words(stands)
     for key in KEYS:
-        if key in stands and key not in keys:
-            del run.summary[key]
-    run.summary.update(kept | keys)
+        stands.pop(key, None)
+    run.summary.update(keys)
 
 
-def _word(value: float) -> str:
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+def _put_into_words(values: Any) -> None:
+    """Replace, at any depth, NaN and infinity by the words that W&B itself keeps for them.
+
+    The client would send null for a person's NaN, and what is no JSON for the others.
+    """
+    items = values.items() if isinstance(values, dict) else enumerate(values)
+    for key, value in list(items):
+        if isinstance(value, dict | list):
+            _put_into_words(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            values[key] = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,0 +1,78 @@
+"""`dqi backfill` against the loop that everyone writes: ratios, each measured in one run.
+
+Both in processes of their own. Ours counts whole, from the start of the process; of the loop only
+the loop counts, measured on at most 100 runs, since what grows with the store is its cost a run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.bench.many_runs import NAME, fill
+from tests.stores import mlflow_server, postgres_database
+
+LOOP = Path(__file__).with_name("naive_loop.py")
+LOOP_RUNS = 100
+
+
+def dqi(uri: str, *options: str) -> tuple[float, float]:
+    """Run `dqi backfill` on the store; return seconds, and peak memory in MB."""
+    command = [sys.executable, "-m", "dqi_tracking", "backfill", f"mlflow:{NAME}", *options]
+    start = time.perf_counter()
+    child = os.posix_spawn(
+        sys.executable,
+        [*command, "--tracking-uri", uri],
+        os.environ,
+        file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)],
+    )
+    _, status, usage = os.wait4(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def loop_a_run(uri: str) -> float:
+    """Run the loop on some of the store's runs; return seconds a run."""
+    told = subprocess.run(
+        [sys.executable, str(LOOP), uri, NAME, str(LOOP_RUNS)],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds, runs = told.stdout.split()
+    return float(seconds) / int(runs)
+
+
+def tell(benchmark, runs: int, ours: float, loop: float, peak: float) -> None:
+    benchmark.extra_info |= {
+        "runs": runs,
+        "ours_s": round(ours, 2),
+        "ours_ms_a_run": round(1000 * ours / runs, 1),
+        "loop_ms_a_run": round(1000 * loop, 1),
+        "times_faster": round(loop * runs / ours, 1),
+        "peak_mb": round(peak),
+    }
+
+
+@pytest.mark.parametrize("runs", [500, 2_500])
+def test_sqlite(benchmark, sqlite_template, tmp_path, runs):
+    path = shutil.copy(sqlite_template, tmp_path / "ours.db")
+    fill(f"sqlite:///{path}", (tmp_path / "artifacts").as_uri(), runs)
+    copy = shutil.copy(path, tmp_path / "loop.db")
+    loop = loop_a_run(f"sqlite:///{copy}")
+    ours, peak = benchmark.pedantic(dqi, (f"sqlite:///{path}",), rounds=1)
+    tell(benchmark, runs, ours, loop, peak)
+
+
+def test_http_over_postgres(benchmark, postgres_instance, tmp_path):
+    runs = 200
+    database = postgres_database(postgres_instance)
+    fill(database, "mlflow-artifacts:/bench", runs)
+    with mlflow_server(database, tmp_path) as server:
+        loop = loop_a_run(server.uri)
+        ours, peak = benchmark.pedantic(dqi, (server.uri,), rounds=1)
+    tell(benchmark, runs, ours, loop, peak)

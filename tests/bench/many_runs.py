@@ -1,0 +1,73 @@
+"""Stores of many runs for the benches, made by copying rows in SQL: logging them takes hours."""
+
+from __future__ import annotations
+
+import uuid
+
+import mlflow
+import numpy as np
+import sqlalchemy as sa
+from mlflow.entities import Metric
+
+NAME = "bench"
+POINTS = 1_000
+_COPIED = {
+    "runs": ("name", "source_type", "source_name", "entry_point_name", "user_id", "status",
+             "start_time", "end_time", "source_version", "lifecycle_stage", "experiment_id",
+             "deleted_time"),
+    "metrics": ("key", "timestamp", "step", "is_nan"),
+    "latest_metrics": ("key", "timestamp", "step", "is_nan"),
+}  # fmt: skip
+
+
+def fill(uri: str, artifacts: str, runs: int, points: int = POINTS) -> None:
+    """Make the experiment `bench` with finished runs of `loss` and `grad_norm`.
+
+    Parameters
+    ----------
+    uri : str
+        Of the database.
+    artifacts : str
+        URI of the folder for artifacts.
+    runs, points : int
+    """
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment(NAME, artifact_location=artifacts)
+    first = client.create_run(experiment).info.run_id
+    noise = np.random.default_rng(0).normal(size=(2, points))
+    loss = 1 + 5 * np.exp(-np.arange(points) / 200) + 0.1 * noise[0]
+    series = {"loss": loss, "grad_norm": np.abs(noise[1])}
+    for key, values in series.items():
+        for start in range(0, points, 1_000):
+            rows = [
+                Metric(key, float(value), 1_700_000_000_000 + step, step)
+                for step, value in enumerate(values[start : start + 1_000], start)
+            ]
+            client.log_batch(first, rows)
+    client.set_terminated(first)
+    engine = sa.create_engine(uri)
+    with engine.begin() as connection:
+        for number in range(1, runs):
+            _copy(connection, first, uuid.uuid4().hex, f"{artifacts}/{number}", 1 + number / runs)
+    with engine.begin() as connection:
+        connection.execute(sa.text("ANALYZE"))
+    engine.dispose()
+
+
+def _copy(connection: sa.Connection, first: str, run: str, artifacts: str, scale: float) -> None:
+    given = {"first": first, "run": run, "artifacts": artifacts, "scale": scale}
+    own = {
+        "runs": ("artifact_uri", ":artifacts"),
+        "metrics": ("value", "value * :scale"),
+        "latest_metrics": ("value", "value * :scale"),
+    }
+    for table, columns in _COPIED.items():
+        name, value = own[table]
+        listed = ", ".join(columns)
+        connection.execute(
+            sa.text(
+                f"INSERT INTO {table} (run_uuid, {name}, {listed}) "
+                f"SELECT :run, {value}, {listed} FROM {table} WHERE run_uuid = :first"
+            ),
+            given,
+        )
