@@ -8,7 +8,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
 
-from dqi_tracking.errors import AuthError
+from dqi_tracking.errors import AuthError, masked
 from dqi_tracking.trackers.wandb.failures import translated
 
 if TYPE_CHECKING:
@@ -50,8 +50,10 @@ class Client:
         self._surroundings.enter()
         try:
             self._wandb = _wandb()
-            self.address = f"{self._server()}/{entity}/{project}"
-            with translated("log in", self._server()):
+            with translated("start the W&B client", "its own service"):
+                server = masked(str(self._wandb.setup().settings.base_url)).rstrip("/")
+            self.address = f"{server}/{entity}/{project}"
+            with translated("log in", server):
                 try:
                     # an entity that is given is not asked for
                     api = self._wandb.Api(
@@ -59,7 +61,7 @@ class Client:
                     )
                 except self._wandb.errors.UsageError as error:
                     raise AuthError(
-                        f"no W&B key for {self._server()}",
+                        f"no W&B key for {server}",
                         fix="set WANDB_API_KEY, or run `wandb login` once",
                     ) from error
             # upload_file and a whole scan are public, the handle that both send through is not
@@ -114,9 +116,6 @@ class Client:
     def close(self) -> None:
         """Give back the surroundings."""
         self._surroundings.leave()
-
-    def _server(self) -> str:
-        return str(self._wandb.setup().settings.base_url).rstrip("/")
 
 
 class Surroundings:
