@@ -179,12 +179,14 @@ def test_a_tracker_that_is_down_ends_the_pass(
     with pytest.raises(TransientTrackerError, match="5 runs in a row failed") as end:
         backfill(f"mlflow:{served.name}", settings=settings, jobs=jobs, on_outcome=outcomes.append)
     assert end.value.fix
+    told = [outcome.outcome for outcome in outcomes]
     # other threads end the chunks that they work on
-    n_failed = 5 if jobs == 1 else len(runs) - 1
-    assert [outcome.outcome for outcome in outcomes] == ["scored"] + ["failed"] * n_failed
+    assert told.count("failed") == 5 if jobs == 1 else told.count("failed") >= 5
+    assert told.count("scored") <= 1
     fault_proxy.reset()
     report, _ = one_pass(through(fault_proxy), served)
-    assert report.counts == {"unchanged": 1, "scored": 7}
+    assert report.counts["unchanged"] == told.count("scored")
+    assert report.counts["scored"] == len(runs) - told.count("scored")
 
 
 def test_failures_that_are_not_in_a_row_do_not_end_the_pass(
@@ -193,7 +195,8 @@ def test_failures_that_are_not_in_a_row_do_not_end_the_pass(
     runs = [log_run(http_sqlite, served.id, metrics={"loss": curve()}) for _ in range(9)]
     for position in (0, 1, 2, 3, 5, 6, 7, 8):
         fault_proxy.fail(history_of(runs[position]))
-    report, _ = one_pass(through(fault_proxy), served)
+    # one thread, so that they come in order
+    report, _ = one_pass(through(fault_proxy), served, jobs=1)
     assert report.counts == {"scored": 1, "failed": 8}
 
 
@@ -207,3 +210,29 @@ def test_a_listing_that_fails_ends_the_pass_with_a_fix(
     assert fault_proxy.uri in refusal.value.message
     assert refusal.value.fix
     assert fault_proxy.writes == 0
+
+
+@pytest.mark.parametrize("what", ["metrics/get-history", "runs/log-batch"])
+@pytest.mark.parametrize("how", ["hang", "drip"])
+def test_an_answer_that_never_ends_costs_one_run_its_deadline(
+    fault_proxy: FaultProxy, served: Experiment, runs: list[str], what: str, how: str
+) -> None:
+    bad = runs[1].encode()
+
+    def of_bad(_method: str, target: str, body: bytes) -> bool:
+        return what in target and (bad in body or bad.decode() in target)
+
+    if how == "hang":
+        fault_proxy.hang(of_bad)
+    else:
+        # each byte comes before MLflow's own time-out, which then starts anew
+        fault_proxy.drip(of_bad, size=1, interval=0.1)
+    proxied = through(fault_proxy)
+    report, outcomes = one_pass(proxied, served, {"deadline": 1.0}, jobs=1)
+    assert outcomes[runs[0]].outcome == outcomes[runs[2]].outcome == "scored"
+    if how == "hang" or "metrics" in what:
+        assert report.counts == {"scored": 2, "failed": 1}
+        assert outcomes[runs[1]].transient
+        assert "within 1 seconds" in outcomes[runs[1]].reason
+    fault_proxy.reset()
+    assert one_pass(proxied, served)[0].counts["failed"] == 0

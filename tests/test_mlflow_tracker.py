@@ -9,6 +9,7 @@ import pytest
 from mlflow import MlflowClient
 
 from dqi_tracking import Query
+from dqi_tracking.trackers.base import View
 from dqi_tracking.trackers.mlflow import tracker as module
 from tests.conftest import Experiment
 from tests.mlflow_runs import (
@@ -142,8 +143,8 @@ def test_a_server_shows_runs_and_the_sorted_table_itself(
     tracker = opened(store, experiment)
     (ref,) = tracker.find(Query())
     table = f"{store.uri}/#/experiments/{experiment.id}/runs"
-    assert tracker.view(ref) == (f"{table}/{run_id}", "")
-    assert tracker.view() == (f"{table}?orderByKey=metrics.%60dqi%60&orderByAsc=false", "")
+    assert tracker.view(ref) == View(f"{table}/{run_id}", "")
+    assert tracker.view() == View(f"{table}?orderByKey=metrics.%60dqi%60&orderByAsc=false", "")
     single = opened(store, f"runs:/{run_id}")
     assert [single.view(found).url for found in single.find(Query())] == [f"{table}/{run_id}"]
 
@@ -155,7 +156,7 @@ def test_a_store_without_a_server_says_how_to_start_its_ui(
     run_id = log_run(store, experiment.id)
     tracker = opened(store, experiment)
     (ref,) = tracker.find(Query())
-    url, command = tracker.view(ref)
+    url, command, _ = tracker.view(ref)
     assert url == f"http://127.0.0.1:5000/#/experiments/{experiment.id}/runs/{run_id}"
     assert shlex.split(command) == ["mlflow", "ui", "--backend-store-uri", store.uri]
     many = opened(store, "mlflow:")

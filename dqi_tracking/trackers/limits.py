@@ -50,14 +50,15 @@ class Deadline:
 
     Parameters
     ----------
-    seconds : float
+    seconds : float or None
+        None waits for ever, on no other thread.
     what, run : str
         For the message: what is being done, and to which run.
     """
 
-    def __init__(self, seconds: float, what: str, run: str) -> None:
+    def __init__(self, seconds: float | None, what: str, run: str) -> None:
         self._seconds = seconds
-        self._left = seconds
+        self._left = seconds or 0.0
         self._what = what
         self._run = run
 
@@ -69,6 +70,8 @@ class Deadline:
         TransientTrackerError
             When the time is over. What was asked for may still happen.
         """
+        if self._seconds is None:
+            return work()
         if self._left <= 0:
             raise self._over()
         answer: SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = SimpleQueue()

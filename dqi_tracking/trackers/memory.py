@@ -144,7 +144,7 @@ class MemoryTracker:
             step_key=candidates.step,
             latest={
                 key: f"{run.metrics[key][-1]}#{len(run.metrics[key])}"
-                for key in candidates.metrics
+                for key in {*candidates.metrics, candidates.step} - {""}
                 if run.metrics[key]
             },
             stamp=run.stamp,

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import os
 import shlex
-import tempfile
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import numpy as np
-
-from dqi_tracking.errors import (
-    ConfigError,
-    ReadRejected,
-    RunNotFound,
-    WriteRejected,
-    masked,
-)
-from dqi_tracking.names import FACTS, FOLDER, METRICS
+from dqi_tracking.errors import ConfigError, ReadRejected, WriteRejected, masked
+from dqi_tracking.names import FACTS, METRICS
 from dqi_tracking.trackers.base import Query, View
 from dqi_tracking.trackers.keys import KeyResolver
+from dqi_tracking.trackers.limits import Deadline
+from dqi_tracking.trackers.mlflow.artifacts import put_files
 from dqi_tracking.trackers.mlflow.erasing import TAG, take_off
 from dqi_tracking.trackers.mlflow.experiments import named_experiments
 from dqi_tracking.trackers.mlflow.failures import translated
+from dqi_tracking.trackers.mlflow.reading import Reader
 from dqi_tracking.trackers.mlflow.store import check_store, is_file_store
-from dqi_tracking.trackers.series import Series, history_of, readings
 from dqi_tracking.types import RunRef, Stamp
 
 if TYPE_CHECKING:
@@ -36,19 +29,17 @@ if TYPE_CHECKING:
 
     from dqi_tracking.config import Settings
     from dqi_tracking.trackers.base import Reading
-    from dqi_tracking.types import History
 
 PAGE = 250
 """Runs a request of the listing: no slower than 1,000, and a page of runs with many metrics stays
 small."""
-BATCH = 16
+BATCH = 40
+"""Runs a chunk: two of the largest requests for histories."""
 SERVER_JOBS = 2
 EXPERIMENTS_A_REQUEST = 50
 STEP = 0
 """Step of everything written: MLflow shows the largest (step, timestamp, value) of a metric, so
 with one fixed step a newer score shows, be it lower."""
-INFINITY = float(np.finfo(np.float64).max)
-"""What MLflow's SQL stores keep in the place of infinity."""
 
 _CLIENT_DEFAULTS = {
     # MLflow's own mean minutes for a call to a dead server
@@ -85,7 +76,7 @@ class MlflowTracker:
     ) -> None:
         self.address = masked(uri)
         # one writer at a time is all that SQLite takes; a server answers several
-        self.batch, self.jobs = BATCH, SERVER_JOBS if uri.startswith("http") else 1
+        self.batch, self.jobs = BATCH, 1 if uri.startswith("sqlite") else SERVER_JOBS
         self._client = client
         self._uri = uri
         self._keys = KeyResolver(settings)
@@ -93,6 +84,9 @@ class MlflowTracker:
         self._experiment = experiment
         self._run_id = run_id
         self._names: dict[str, str] = {}
+        # a database answers or breaks off; a server, or what stands before it, may drip for ever
+        self._seconds = settings.deadline if uri.startswith("http") else None
+        self._reader = Reader(client, uri, self._experiments, self._seconds)
 
     @classmethod
     def open(cls, address: str, settings: Settings) -> MlflowTracker:
@@ -143,8 +137,8 @@ class MlflowTracker:
             yield ref
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
-        """Yield the history of each run, by the public client."""
-        yield from readings(refs, self._history)
+        """Yield the history of each run."""
+        return self._reader.read(refs)
 
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Log the files, then metrics and tags in one batch, the fingerprint as its last tag."""
@@ -157,16 +151,16 @@ class MlflowTracker:
         tags = [RunTag(f"{TAG}{key}", value) for key, value in facts]
         refused = WriteRejected, "report this as a bug, with MLflow's version and the message"
         with translated("write the score", self.address, run=ref.run_id, rejected=refused):
+            deadline = Deadline(self._seconds, "write the score", ref.run_id)
             if files and self._artifact:
-                with tempfile.TemporaryDirectory(prefix="dqi-") as folder:
-                    for name, content in files.items():
-                        Path(folder, name).write_bytes(content)
-                    self._client.log_artifacts(ref.run_id, folder, FOLDER)
-            self._client.log_batch(ref.run_id, metrics=metrics, tags=tags)
+                deadline.call(
+                    lambda: put_files(self._reader.location(ref.run_id), self._uri, files)
+                )
+            deadline.call(lambda: self._client.log_batch(ref.run_id, metrics=metrics, tags=tags))
 
     def erase(self, ref: RunRef) -> str:
         """Delete tags and files, the fingerprint first. MLflow deletes no metrics."""
-        run = self._active_run(ref.run_id)
+        run = self._reader.active_run(ref.run_id)
         refused = WriteRejected, "check that you may write to the run and its artifacts"
         with translated("take the score off", self.address, run=ref.run_id, rejected=refused):
             return take_off(self._client, run, self._uri, artifact=self._artifact)
@@ -178,7 +172,7 @@ class MlflowTracker:
         allow = "MLFLOW_ALLOW_FILE_STORE=true " if is_file_store(self._uri) else ""
         uri = shlex.quote(self.address)
         command = "" if served else f"{allow}mlflow ui --backend-store-uri {uri}"
-        ids = {name: identifier for identifier, name in self._names.items()}
+        ids = self._experiments()
         if ref is not None and ref.group in ids:
             page = f"experiments/{ids[ref.group]}/runs/{quote(ref.run_id)}"
         elif len(ids) == 1:
@@ -191,25 +185,18 @@ class MlflowTracker:
         return View(f"{base}/#/{page}", command)
 
     def close(self) -> None:
-        """Do nothing: MLflow shares its connections between clients of the process."""
+        """Close what reading opened; MLflow shares its own connections in the process."""
+        self._reader.close()
 
     def _single(self) -> RunRef:
-        run = self._active_run(self._run_id)
+        run = self._reader.active_run(self._run_id)
         with translated("find the experiment", self.address):
             experiment = self._client.get_experiment(run.info.experiment_id)
         self._names = {experiment.experiment_id: experiment.name}
         return self._ref(run)
 
-    def _active_run(self, run_id: str) -> Run:
-        with translated("find the run", self.address, run=run_id):
-            run = self._client.get_run(run_id)
-        if run.info.lifecycle_stage != "active":
-            raise RunNotFound(
-                f"run `{run_id}` was deleted",
-                fix=f"`mlflow runs restore --run-id {run_id}`, or leave it out",
-                run=run_id,
-            )
-        return run
+    def _experiments(self) -> dict[str, str]:
+        return {name: identifier for identifier, name in self._names.items()}
 
     def _search(self, query: Query) -> Iterator[Run]:
         from mlflow.entities import ViewType
@@ -222,15 +209,17 @@ class MlflowTracker:
         for first in range(0, len(identifiers), EXPERIMENTS_A_REQUEST):
             token: str | None = None
             while True:
+                ask = partial(
+                    self._client.search_runs,
+                    identifiers[first : first + EXPERIMENTS_A_REQUEST],
+                    where,
+                    ViewType.ACTIVE_ONLY,
+                    max_results=PAGE,
+                    order_by=["attributes.start_time DESC"],
+                    page_token=token,
+                )
                 with translated("list the runs", self.address, rejected=refused):
-                    page = self._client.search_runs(
-                        identifiers[first : first + EXPERIMENTS_A_REQUEST],
-                        where,
-                        ViewType.ACTIVE_ONLY,
-                        max_results=PAGE,
-                        order_by=["attributes.start_time DESC"],
-                        page_token=token,
-                    )
+                    page = Deadline(self._seconds, "list the runs", "").call(ask)
                 yield from page
                 token = page.token
                 if not token:
@@ -252,27 +241,11 @@ class MlflowTracker:
             step_key=candidates.step,
             latest={
                 key: f"{metric.value!r}@{metric.step}/{metric.timestamp}"
-                for key in sorted(candidates.metrics)
+                for key in sorted({*candidates.metrics, candidates.step} - {""})
                 if (metric := latest[key])
             },
             stamp=_stamp(run.data.tags, latest),
         )
-
-    def _history(self, ref: RunRef) -> History:
-        # stores hand out histories of deleted runs, and empty ones of runs that never were
-        self._active_run(ref.run_id)
-        with translated("read a history", self.address, run=ref.run_id):
-            return history_of(ref, lambda key: self._series(ref.run_id, key))
-
-    def _series(self, run_id: str, key: str) -> Series:
-        points = self._client.get_metric_history(run_id, key)
-        table = np.array(
-            [(point.step, point.timestamp, point.value) for point in points], dtype=np.float64
-        ).reshape(-1, 3)
-        step, timestamp, value = table.T
-        value[np.abs(value) >= INFINITY] *= np.inf
-        order = np.lexsort((timestamp, step))
-        return Series(step[order], value[order])
 
 
 def _stamp(tags: Mapping[str, str], latest: Mapping[str, object]) -> Stamp | None:

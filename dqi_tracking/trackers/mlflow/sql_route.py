@@ -1,0 +1,219 @@
+"""Histories straight from the tables of a SQL store, in columns and read-only."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dqi_tracking.errors import masked
+from dqi_tracking.trackers.keys import choose
+from dqi_tracking.trackers.mlflow.points import series_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy.engine import Engine
+
+    from dqi_tracking.trackers.mlflow.points import Fetch
+    from dqi_tracking.trackers.series import Series
+    from dqi_tracking.types import MetricKey, RunRef
+
+_log = logging.getLogger("dqi_tracking")
+
+SCHEMAS = frozenset({"dc11669786a5", "8b6ad64cb8f5"})
+"""Alembic revisions whose tables these statements are good for: MLflow 3.17 and 3.18."""
+_READ_ONLY = {
+    # MLflow's own time-out, where somebody else is writing
+    "sqlite": ("PRAGMA query_only = ON", "PRAGMA busy_timeout = 20000"),
+    "postgresql": ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",),
+    "mysql": ("SET SESSION TRANSACTION READ ONLY",),
+}
+_ROWS_AT_ONCE = 20_000
+_POINT = np.dtype(
+    [("step", np.int64), ("timestamp", np.int64), ("value", np.float64), ("is_nan", np.bool_)]
+)
+
+
+def open_sql_route(uri: str, public: Callable[[str, str], Series]) -> SqlRoute | None:
+    """Open the tables of a store, or return None and log why where they are not known.
+
+    Parameters
+    ----------
+    uri : str
+        Tracking URI of a SQL store.
+    public : callable
+        Reads a metric of a run by the public client, for what does not come from the tables.
+    """
+    from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+
+    route = None
+    try:
+        if MLFLOW_ENABLE_WORKSPACES.get():
+            why = "workspaces are on, and MLflow alone knows what one may see"
+        else:
+            route = SqlRoute(_engine(uri), public)
+            revision = route.revision()
+            if revision in SCHEMAS:
+                return route
+            why = f"the store's schema is not known here ({revision})"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the public client reads as well
+        why = str(error).partition("\n")[0]
+    if route is not None:
+        route.close()
+    _log.info("%s is read by MLflow's client, not by SQL: %s", masked(uri), masked(why))
+    return None
+
+
+class SqlRoute:
+    """Histories by one statement a series.
+
+    A statement a series, ordered by step, walks an index that MLflow has for it, on SQLite and
+    PostgreSQL; one for many runs is slower on both, since neither then takes that index. No cursor
+    stays open between runs: on SQLite it would lock the writer out.
+
+    Parameters
+    ----------
+    engine : Engine
+        Its connections cannot write.
+    public : callable
+        Reads a metric of a run by the public client.
+    """
+
+    def __init__(self, engine: Engine, public: Callable[[str, str], Series]) -> None:
+        import sqlalchemy as sa
+
+        self._engine = engine
+        self._public = public
+        # no types: SQLAlchemy would look at each value of each row
+        run_id, key, *columns = (
+            sa.column(name) for name in ("run_uuid", "key", "step", "timestamp", "value", "is_nan")
+        )
+        metrics = sa.table("metrics", run_id, key, *columns)
+        the_run = run_id == sa.bindparam("run")
+        self._points = (
+            sa.select(*columns)
+            .select_from(metrics)
+            .where(the_run, key == sa.bindparam("key"))
+            .order_by(columns[0])
+        )
+        self._counts = (
+            sa.select(key, sa.func.count())
+            .select_from(metrics)
+            .where(the_run, key.in_(sa.bindparam("keys", expanding=True)))
+            .group_by(key)
+        )
+        found, stage, location = (
+            sa.column(name) for name in ("run_uuid", "lifecycle_stage", "artifact_uri")
+        )
+        self._runs = (
+            sa.select(found, location)
+            .select_from(sa.table("runs", found, stage, location))
+            .where(found.in_(sa.bindparam("runs", expanding=True)), stage == "active")
+        )
+        self._revisions = sa.select(sa.column("version_num")).select_from(
+            sa.table("alembic_version")
+        )
+
+    def revision(self) -> str:
+        """Return the revision of the schema, once all that is read here has been found there."""
+        with self._engine.connect() as connection:
+            revision = connection.execute(self._revisions).scalar_one()
+        self._read("", "")
+        self._lengths("", ("",))
+        self._found([""])
+        return str(revision)
+
+    def locations(self, refs: Sequence[RunRef]) -> Mapping[str, str]:
+        """Return the artifact URI of each run that is there and not deleted, by its id."""
+        return self._found([ref.run_id for ref in refs])
+
+    def fetches(self, refs: Sequence[RunRef]) -> Iterator[tuple[RunRef, Fetch]]:
+        """Yield for each run, in order, what to read of it and how."""
+        for ref in refs:
+            yield self._narrowed(ref), partial(self._series, ref.run_id)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def _narrowed(self, ref: RunRef) -> RunRef:
+        """Leave one candidate of each kind, where their lengths alone decide."""
+        try:
+            return replace(
+                ref,
+                loss_keys=self._longest(ref.run_id, ref.loss_keys),
+                grad_norm_keys=self._longest(ref.run_id, ref.grad_norm_keys),
+            )
+        except Exception as error:  # noqa: BLE001 - as in `_series`
+            self._tell(ref.run_id, error)
+            return ref
+
+    def _longest(self, run_id: str, keys: tuple[MetricKey, ...]) -> tuple[MetricKey, ...]:
+        # the length of a sum is known only once its parts are read
+        if len(keys) < 2 or any(len(key.parts) > 1 for key in keys):
+            return keys
+        counted = self._lengths(run_id, [key.parts[0] for key in keys])
+        chosen = choose(keys, {key: counted.get(key.parts[0], 0) for key in keys})
+        return () if chosen is None else (chosen,)
+
+    def _series(self, run_id: str, key: str) -> Series:
+        try:
+            return self._read(run_id, key)
+        except Exception as error:  # noqa: BLE001 - a route that fails must not fail the run
+            self._tell(run_id, error)
+            return self._public(run_id, key)
+
+    def _read(self, run_id: str, key: str) -> Series:
+        blocks = [np.empty(0, _POINT)]
+        with self._engine.connect() as connection:
+            cursor: Any = connection.execute(self._points, {"run": run_id, "key": key}).cursor
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                blocks.append(np.fromiter(rows, _POINT, len(rows)))
+        points = np.concatenate(blocks)
+        step, number = points["step"], points["value"]
+        if not np.all(step[1:] > step[:-1]):
+            # the client's order where step and time are equal: NaN counts as the 0 it is kept as
+            order = np.lexsort((points["is_nan"], number, step, points["timestamp"]))
+            points = points[order]
+            step, number = points["step"], points["value"]
+        value = np.where(points["is_nan"], np.nan, number)
+        return series_of(step.astype(np.float64), points["timestamp"].astype(np.float64), value)
+
+    def _lengths(self, run_id: str, keys: Sequence[str]) -> Mapping[str, int]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(self._counts, {"run": run_id, "keys": list(keys)})
+            return {str(key): int(count) for key, count in rows}
+
+    def _found(self, run_ids: Sequence[str]) -> Mapping[str, str]:
+        with self._engine.connect() as connection:
+            rows = connection.execute(self._runs, {"runs": list(run_ids)})
+            return {str(run): location or "" for run, location in rows}
+
+    def _tell(self, run_id: str, error: Exception) -> None:
+        said = masked(str(error).partition("\n")[0])
+        _log.info("run %s is read by MLflow's client, for SQL gave: %s", run_id, said)
+
+
+def _engine(uri: str) -> Engine:
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+    from sqlalchemy import event
+
+    # with MLflow's settings for the pool and for TLS
+    engine = create_sqlalchemy_engine(uri)
+    statements = _READ_ONLY.get(engine.dialect.name)
+    if statements is None:
+        raise NotImplementedError(f"no read-only connection to {engine.dialect.name} is known here")
+
+    def make_read_only(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        cursor.close()
+        connection.commit()
+
+    event.listen(engine, "connect", make_read_only)
+    return engine
