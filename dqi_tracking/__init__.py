@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DQIError,
         ExperimentNotFound,
         HistoryError,
+        LeaseHeld,
         MalformedHistory,
         MissingMetric,
         ReadRejected,
@@ -45,6 +46,7 @@ __all__ = [
     "ExperimentNotFound",
     "History",
     "HistoryError",
+    "LeaseHeld",
     "MalformedHistory",
     "MissingMetric",
     "Outcome",
@@ -73,6 +75,7 @@ __all__ = [
 _ERRORS = {name for name in __all__ if name.endswith(("Error", "NotFound", "Rejected"))}
 _MODULE = {
     "History": "types",
+    "LeaseHeld": "errors",
     "MalformedHistory": "errors",
     "MissingMetric": "errors",
     "Outcome": "types",

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
         Pace of the requests to W&B; as fast as it answers where left out.
     deadline : float
         Seconds after which reading or writing one run of W&B is given up.
+    state_dir : str, optional
+        Folder for what backfills on this machine remember; the user's state folder of the system
+        where left out.
     """
 
     model_config = SettingsConfigDict(
@@ -107,6 +110,7 @@ class Settings(BaseSettings):
     artifact: bool = True
     max_requests_per_minute: int | None = Field(default=None, ge=1)
     deadline: float = Field(default=300.0, gt=0)
+    state_dir: str | None = Field(default=None, min_length=1)
 
     @classmethod
     def settings_customise_sources(

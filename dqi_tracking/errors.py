@@ -7,6 +7,7 @@
     ├── HistoryError
     │   ├── MalformedHistory       arrays that are no history
     │   └── MissingMetric          a run without any loss or gradient norm
+    ├── LeaseHeld                  another backfill of the same runs is at work
     └── TrackerError
         ├── StoreNotFound          nothing at the address
         ├── SchemaMismatch         a store of another MLflow version
@@ -81,6 +82,10 @@ class MalformedHistory(HistoryError):
 
 class MissingMetric(HistoryError):
     """A run without any loss or gradient norm."""
+
+
+class LeaseHeld(DQIError):
+    """Another backfill on this machine is at work on the same runs."""
 
 
 class TrackerError(DQIError):

@@ -92,6 +92,8 @@ def session_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
         "_MLFLOW_SERVER_ARTIFACT_ROOT": (folder / "artifacts").as_uri(),
         # One cache of fonts for all tests and their subprocesses: making it takes seconds.
         "MPLCONFIGDIR": str(folder / "matplotlib"),
+        # for what is started before a test has its own home
+        "XDG_STATE_HOME": str(folder / "state"),
     }
     _set_environment(environment)
     yield environment

@@ -190,20 +190,25 @@ def file_store(folder: Path) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def postgres_server(folder: Path) -> Iterator[PostgresServer]:
-    """Run pgserver's PostgreSQL in `folder`, on TCP and without passwords or durability."""
+def postgres_server(folder: Path, *, port: int = 0) -> Iterator[PostgresServer]:
+    """Run pgserver's PostgreSQL in `folder`, on TCP and without passwords or durability.
+
+    A folder that one has run in before holds its databases: with the same port it is restarted.
+    """
     # Importing pgserver warns about XDG_RUNTIME_DIR; its own launcher adds a system user and
     # opens /root for everybody when run by root. Only its programs are needed.
     programs = Path(str(distribution("pgserver").locate_file("pgserver/pginstall/bin")))
     # PostgreSQL refuses to run as root: a user namespace shows it another user id.
     user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if not os.geteuid() else []
     folder.mkdir(parents=True, exist_ok=True)
-    data, log, port = folder / "data", folder / "postgres.log", free_port()
+    data, log, port = folder / "data", folder / "postgres.log", port or free_port()
+    is_new = not data.exists()
     create = [*user, str(programs / "initdb"), "-D", str(data), "--username=postgres"]
     create += ["--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
-    made = subprocess.run(create, capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise RuntimeError(f"{' '.join(create)} failed: {made.stdout}{made.stderr}")
+    if is_new:
+        made = subprocess.run(create, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise RuntimeError(f"{' '.join(create)} failed: {made.stdout}{made.stderr}")
     options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
     options |= {"full_page_writes": "off", "max_connections": "200", "port": str(port)}
     command = [*user, str(programs / "postgres"), "-D", str(data)]
@@ -220,8 +225,9 @@ def postgres_server(folder: Path) -> Iterator[PostgresServer]:
     # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for MLflow's pooled connections.
     with _process(command, log=log, folder=folder, ready=ready, stop=signal.SIGINT) as pid:
         server = PostgresServer(port, pid, log)
-        server.execute(f"CREATE DATABASE {server.template}")
-        _make_schema(server.uri(server.template))
+        if is_new:
+            server.execute(f"CREATE DATABASE {server.template}")
+            _make_schema(server.uri(server.template))
         yield server
 
 

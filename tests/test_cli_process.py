@@ -76,7 +76,9 @@ def test_a_signal_ends_a_backfill_between_two_runs_and_the_next_pass_finishes(
     with started(*arguments, "--json", **pipes) as process:
         first = process.stdout.readline()
         process.send_signal(number)
-        rest, err = process.communicate(timeout=SECONDS)
+        # not `communicate`, which does not know of what `readline` read ahead
+        rest, err = process.stdout.read(), process.stderr.read()
+        process.wait(SECONDS)
     assert process.returncode == code
     n_told = len((first + rest).splitlines())
     assert 1 <= n_told < 40
@@ -99,7 +101,9 @@ def test_a_signal_ends_an_unscore_between_two_runs_and_the_next_pass_finishes(
     with started(*arguments, "--json", stdin=subprocess.DEVNULL, **pipes) as process:
         first = process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        rest, err = process.communicate(timeout=SECONDS)
+        # not `communicate`, which does not know of what `readline` read ahead
+        rest, err = process.stdout.read(), process.stderr.read()
+        process.wait(SECONDS)
     assert process.returncode == 143
     n_told = len((first + rest).splitlines())
     assert 1 <= n_told < 40

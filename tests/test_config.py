@@ -35,6 +35,7 @@ def test_defaults_are_those_that_are_documented() -> None:
         "artifact": True,
         "max_requests_per_minute": None,
         "deadline": 300.0,
+        "state_dir": None,
     }
 
 
@@ -54,6 +55,7 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "artifact": "false",
         "max_requests_per_minute": "60",
         "deadline": "2.5",
+        "state_dir": "/tmp/state",
     }
     assert set(told) == set(Settings.model_fields)
     for name, value in told.items():
@@ -167,7 +169,8 @@ def test_a_file_that_cannot_be_meant_is_told_with_its_fix(
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("DQI_WEIGHTS", "0.5, 0.3"), ("DQI_JOBS", ""), ("DQI_UNITS", "RAW")]
+    ("name", "value"),
+    [("DQI_WEIGHTS", "0.5, 0.3"), ("DQI_JOBS", ""), ("DQI_UNITS", "RAW"), ("DQI_STATE_DIR", "")],
 )
 def test_a_variable_that_cannot_be_meant_is_told_with_its_fix(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str

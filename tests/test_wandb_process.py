@@ -106,8 +106,10 @@ def test_a_signal_ends_a_backfill_between_two_runs(
         first = process.stdout.readline()
         # the whole group, as Ctrl-C on a terminal
         os.killpg(process.pid, number)
-        rest, err = process.communicate(timeout=SECONDS)
-    assert process.returncode == code, err
+        # not `communicate`, which does not know of what `readline` read ahead
+        rest = process.stdout.read()
+        process.wait(SECONDS)
+    assert process.returncode == code
     done = [json.loads(line)["run"] for line in [first, *rest.splitlines()]]
     scored = [run for run in wandb_server.runs(P) if "dqi" in wandb_server.run(P, run).summary]
     assert sorted(done) == scored

@@ -100,7 +100,8 @@ class TestTraining:
             wandb.init(project="theirs", entity="others")
         with pytest.raises(CommError, match="entity nobody not found"):
             wandb.init(project=P, entity="nobody")
-        wandb_server.add_run(P, "r")
-        wandb_server.delete_run(P, "r")
+        # the client keeps the id in use for a run that it could not start
+        wandb_server.add_run(P, "refused")
+        wandb_server.delete_run(P, "refused")
         with pytest.raises(CommError, match="previously created and deleted"):
-            wandb.init(project=P, entity="team", id="r")
+            wandb.init(project=P, entity="team", id="refused")

@@ -1,12 +1,15 @@
 """Scoring everything at an address that is not scored yet.
 
-`plan` says what there is to do, `executor` does it, `report` counts it; `backfill` is the three
-together, and light to import.
+`plan` says what there is to do, `executor` does it, `report` counts it; `ledger` is this machine's
+memory of it, `recording` what a pass writes there, `lease` keeps a second one off, `status` tells
+what is known. `backfill` is all of it together, and light to import.
 """
 
 from __future__ import annotations
 
+import logging
 import time
+from contextlib import nullcontext
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["backfill"]
 
+REPROCESS = ("missing", "failed", "all")
+_LOGGER = logging.getLogger("dqi_tracking")
+
 
 def backfill(
     address: str,
@@ -30,15 +36,22 @@ def backfill(
     verify: bool = False,
     files: bool = True,
     jobs: int | None = None,
+    engine: str = "threads",
+    scheduler: str | None = None,
     settings: Settings | None = None,
     on_plan: Callable[[int, int], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     stop: Event | None = None,
 ) -> Report:
     """Score the runs at an address that are not scored yet, and write the scores back.
 
     Runs whose listing says that nothing changed since they were scored are neither read nor
     written. A run that fails stops no other.
+
+    What is scored stands on the runs. This machine remembers beside it, in `Settings.state_dir`,
+    which passes there were and which runs failed; and of two backfills that overlap, only one
+    works at a time. Where that memory is lost or cannot be used, the backfill does without.
 
     Parameters
     ----------
@@ -48,8 +61,10 @@ def backfill(
         Which of the runs; the finished ones where left out.
     dry_run : bool
         Read and score, but write nothing.
-    reprocess : {"missing", "all"}
-        ``"all"`` scores and writes again what is already scored.
+    reprocess : {"missing", "failed", "all"}
+        ``"missing"``: what is new or changed. ``"failed"``: of these, only runs that failed in
+        an earlier pass on this machine and were not scored since. ``"all"`` scores and writes
+        again what is already scored.
     verify : bool
         Also read runs that look unchanged, and compare their full fingerprint.
     files : bool
@@ -58,6 +73,11 @@ def backfill(
     jobs : int, optional
         Runs worked on at the same time; from the settings, or as it suits the tracker, where
         left out.
+    engine : {"threads", "processes", "dask", "joblib"}
+        What works on the runs: threads of this process, processes of this machine, the workers of
+        a dask cluster, or whatever joblib's active `parallel_config` says (ray, spark, …).
+    scheduler : str, optional
+        ``tcp://HOST:PORT`` of the dask cluster.
     settings : Settings, optional
         From the environment and files where left out.
     on_plan : callable, optional
@@ -65,6 +85,9 @@ def backfill(
         found and of those to be read.
     on_outcome : callable, optional
         Called with each outcome as it comes.
+    on_note : callable, optional
+        Called with a line that a person should see, such as that this machine's memory cannot be
+        used; possibly from another thread. Logged as a warning where left out.
     stop : threading.Event, optional
         Set it to end the pass after the runs that are being worked on.
 
@@ -76,23 +99,33 @@ def backfill(
     ------
     ConfigError
         When an option or the address cannot be meant.
+    LeaseHeld
+        When another backfill on this machine is at work on the same runs; never for a dry run.
     TrackerError
         When the tracker is not reached or refuses as a whole.
     """
+    from dqi_tracking.backfill.engines import check_engine
     from dqi_tracking.backfill.executor import check_jobs, execute
+    from dqi_tracking.backfill.ledger import Ledger
     from dqi_tracking.backfill.plan import make_plan
+    from dqi_tracking.backfill.recording import Recording, recorded
     from dqi_tracking.backfill.report import Report
+    from dqi_tracking.backfill.scope import scope_of
+    from dqi_tracking.backfill.status import failed_before
     from dqi_tracking.config import load_settings
     from dqi_tracking.errors import ConfigError
     from dqi_tracking.pipeline import ScoringOptions, begin
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
 
-    if reprocess not in ("missing", "all"):
-        raise ConfigError(f"reprocess {reprocess!r} is not known", fix="use missing or all")
+    if reprocess not in REPROCESS:
+        raise ConfigError(
+            f"reprocess {reprocess!r} is not known", fix=f"use one of {', '.join(REPROCESS)}"
+        )
     settings = settings or load_settings()
     jobs = settings.jobs if jobs is None else jobs
     check_jobs(jobs)
+    check_engine(engine, scheduler, address, settings)
     stop = stop or Event()
     start = time.perf_counter()
     report = Report(dry_run=dry_run)
@@ -103,22 +136,43 @@ def backfill(
         rescore=reprocess == "all",
         files=files,
     )
-    tracker = open_tracker(address, settings=settings)
-    try:
+    ledger = Ledger.of(settings, on_note or _LOGGER.warning)
+    scope = scope_of(address, settings)
+    recording = None if dry_run else Recording(ledger, scope, address, stop)
 
-        def note(outcome: Outcome) -> None:
-            report.add(outcome)
-            if on_outcome:
-                on_outcome(outcome)
+    def note(outcome: Outcome) -> None:
+        report.add(outcome)
+        if recording:
+            recording.add(outcome)
+        if on_outcome:
+            on_outcome(outcome)
 
-        todo = make_plan(tracker, query or Query(), current, note)
-        report.n_found = sum(report.counts.values()) + len(todo)
-        if on_plan:
-            on_plan(report.n_found, len(todo))
-        for outcome in execute(tracker, todo, current, jobs=jobs, stop=stop):
-            note(outcome)
-    finally:
-        tracker.close()
-        report.stopped = stop.is_set()
-        report.seconds = time.perf_counter() - start
+    with recorded(recording, stop) if recording else nullcontext():
+        wanted = failed_before(ledger, scope) if reprocess == "failed" else None
+        # opening a tracker may take seconds, so the lease was asked for first
+        tracker = open_tracker(address, settings=settings)
+        try:
+            todo = make_plan(tracker, query or Query(), current, note, wanted)
+            report.n_found = sum(report.counts.values()) + len(todo)
+            if recording:
+                recording.n_found = report.n_found
+            if on_plan:
+                on_plan(report.n_found, len(todo))
+            done = execute(
+                tracker,
+                todo,
+                current,
+                jobs=jobs,
+                stop=stop,
+                engine=engine,
+                scheduler=scheduler,
+                address=address,
+                settings=settings,
+            )
+            for outcome in done:
+                note(outcome)
+        finally:
+            tracker.close()
+            report.stopped = stop.is_set()
+            report.seconds = time.perf_counter() - start
     return report

@@ -1,35 +1,91 @@
-"""Doing the plan: chunks of runs on threads, outcomes as they come, a clean stop."""
+"""Doing the plan: chunks of runs on an engine, outcomes as they come, a clean stop."""
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from dqi_tracking.backfill.engines import check_engine, job_of, on_workers
+from dqi_tracking.backfill.pools import shared_out
+from dqi_tracking.backfill.worker import PATIENCE, until_down
 from dqi_tracking.errors import ConfigError, TransientTrackerError
 from dqi_tracking.pipeline import Pass, process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from threading import Event
 
+    from dqi_tracking.config import Settings
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import Outcome, RunRef
 
     Work = Callable[[Sequence[RunRef]], Iterator[Outcome]]
 
-PATIENCE = 5
-"""Failures in a row, each of the kind that passes by itself, after which the tracker counts as
-down and the rest is left for another pass."""
-
 
 def execute(
-    tracker: Tracker, refs: Sequence[RunRef], current: Pass, *, jobs: int | None, stop: Event
+    tracker: Tracker,
+    refs: Sequence[RunRef],
+    current: Pass,
+    *,
+    jobs: int | None,
+    stop: Event,
+    engine: str = "threads",
+    scheduler: str | None = None,
+    address: str = "",
+    settings: Settings | None = None,
 ) -> Iterator[Outcome]:
-    """Read, score and write runs until they are done or a stop is asked for; see `carry_out`."""
+    """Read, score and write runs until they are done or a stop is asked for.
 
-    def work(chunk: Sequence[RunRef]) -> Iterator[Outcome]:
-        return process(tracker, chunk, current)
+    Parameters
+    ----------
+    tracker : Tracker
+        Threads share it; other engines open their own at the same address.
+    refs : sequence of RunRef
+    current : Pass
+    jobs : int, optional
+        Runs worked on at the same time, ≥ 1; as it suits the tracker, or all of a cluster, where
+        left out.
+    stop : Event
+        Once set, runs that are being worked on are finished and no others begun; processes and
+        clusters finish the chunks that are in flight.
+    engine : {"threads", "processes", "dask", "joblib"}
+    scheduler : str, optional
+        ``tcp://HOST:PORT`` of the dask cluster.
+    address, settings
+        From which the tracker was opened; for all engines but threads.
 
-    yield from carry_out(work, refs, batch=tracker.batch, jobs=jobs or tracker.jobs, stop=stop)
+    Yields
+    ------
+    Outcome
+        In the order of completion.
+
+    Raises
+    ------
+    ConfigError
+        As `check_engine`.
+    TransientTrackerError
+        When the tracker seems to be down, or the cluster is.
+    TrackerError
+        When a worker cannot open the tracker.
+    """
+    check_engine(engine, scheduler, address, settings)
+    if engine == "threads" or settings is None:
+
+        def work(chunk: Sequence[RunRef]) -> Iterator[Outcome]:
+            return process(tracker, chunk, current)
+
+        yield from carry_out(work, refs, batch=tracker.batch, jobs=jobs or tracker.jobs, stop=stop)
+        return
+    done = on_workers(
+        job_of(tracker, current, address, settings),
+        refs,
+        engine=engine,
+        scheduler=scheduler,
+        batch=tracker.batch,
+        jobs=jobs or tracker.jobs if engine == "processes" else jobs,
+        stop=stop,
+    )
+    yield from _while_it_answers(chain.from_iterable(done), stop)
 
 
 def check_jobs(jobs: int | None) -> None:
@@ -41,7 +97,7 @@ def check_jobs(jobs: int | None) -> None:
 def carry_out(
     work: Work, refs: Sequence[RunRef], *, batch: int, jobs: int, stop: Event
 ) -> Iterator[Outcome]:
-    """Do something to runs until they are done or a stop is asked for.
+    """Do something to runs on threads until they are done or a stop is asked for.
 
     Parameters
     ----------
@@ -66,16 +122,19 @@ def carry_out(
     TransientTrackerError
         When the tracker seems to be down.
     """
-    # few runs are shared out so that no thread is without work
-    size = max(1, min(batch, len(refs) // (2 * jobs)))
-    chunks = [refs[first : first + size] for first in range(0, len(refs), size)]
+    chunks = shared_out(refs, batch, jobs)
+    yield from _while_it_answers(_outcomes(work, chunks, jobs, stop), stop)
+
+
+def _while_it_answers(outcomes: Iterable[Outcome], stop: Event) -> Iterator[Outcome]:
+    """Yield outcomes until the tracker seems to be down, and then those of the runs at work."""
     in_a_row = 0
     last: Outcome | None = None
-    for outcome in _outcomes(work, chunks, jobs, stop):
+    for outcome in outcomes:
         yield outcome
         in_a_row = in_a_row + 1 if outcome.transient else 0
         if in_a_row == PATIENCE:
-            # the other threads end their runs, and those are told as well
+            # the other workers end their runs, and those are told as well
             stop.set()
             last = outcome
     if last is not None:
@@ -94,14 +153,15 @@ def _outcomes(
         return
     from joblib import Parallel, delayed
 
-    parallel: Any = Parallel(n_jobs=jobs, prefer="threads", return_as="generator_unordered")
+    # not merely preferred: an active `parallel_config` would send the open tracker elsewhere
+    parallel: Any = Parallel(jobs, backend="threading", return_as="generator_unordered")
     all_of = delayed(_all_until_stopped)
     for done in parallel(all_of(work, chunk, stop) for chunk in chunks):
         yield from done
 
 
 def _all_until_stopped(work: Work, chunk: Sequence[RunRef], stop: Event) -> list[Outcome]:
-    return list(_until_stopped(work, chunk, stop))
+    return list(until_down(_until_stopped(work, chunk, stop)))
 
 
 def _until_stopped(work: Work, chunk: Sequence[RunRef], stop: Event) -> Iterator[Outcome]:

@@ -13,7 +13,7 @@ import dqi_tracking
 from dqi_tracking.cli import backfill, demo, doctor, rank, score, show, unscore
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.output import complain
-from dqi_tracking.errors import ConfigError, DQIError, HistoryError
+from dqi_tracking.errors import ConfigError, DQIError, HistoryError, LeaseHeld
 
 app = typer.Typer(
     name="dqi",
@@ -71,9 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except DQIError as error:
         complain(error.message, error.fix)
-        if isinstance(error, HistoryError):
-            return ExitCode.SOME_FAILED
-        return ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.TRACKER
+        return _exit_code(error)
     except TyperException as error:
         command = getattr(getattr(error, "ctx", None), "command_path", "dqi")
         complain(error.format_message(), f"see `{command} --help`")
@@ -89,3 +87,13 @@ def main(arguments: list[str] | None = None) -> int:
         broken = isinstance(end.__context__, BrokenPipeError)
         return ExitCode.BROKEN_PIPE if broken else int(end.code or 0)
     return int(code or 0)
+
+
+def _exit_code(error: DQIError) -> ExitCode:
+    kinds = {
+        HistoryError: ExitCode.SOME_FAILED,
+        ConfigError: ExitCode.USAGE,
+        LeaseHeld: ExitCode.LEASE_HELD,
+    }
+    found = (code for kind, code in kinds.items() if isinstance(error, kind))
+    return next(found, ExitCode.TRACKER)

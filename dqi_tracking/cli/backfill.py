@@ -9,11 +9,16 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import stop_on_signals
 from dqi_tracking.cli.options import Format
-from dqi_tracking.cli.output import Rows, outcome_row
+from dqi_tracking.cli.output import Rows, outcome_row, talk
 from dqi_tracking.cli.progress import progress_bar
-from dqi_tracking.cli.summary import exit_code, print_report
+from dqi_tracking.cli.status import print_status
+from dqi_tracking.cli.summary import exit_code, print_failures, print_report, sentence
+from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
+    from threading import Event
+
+    from dqi_tracking.backfill.report import Report
     from dqi_tracking.types import Outcome
 
 
@@ -25,12 +30,38 @@ def backfill(
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-n", help="Runs worked on at the same time.")
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="What works on the runs: threads, processes, dask, or joblib's active backend."
+        ),
+    ] = "threads",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(envvar="DASK_SCHEDULER_ADDRESS", help="Of the dask cluster: tcp://HOST:8786."),
+    ] = None,
     reprocess: Annotated[
-        str, typer.Option(help="missing: what is new or changed; all: everything again.")
+        str,
+        typer.Option(
+            help="missing: what is new or changed; failed: of that, what failed before on this "
+            "machine; all: everything again."
+        ),
     ] = "missing",
     verify: Annotated[
         bool, typer.Option("--verify", help="Read even runs that look unchanged, and compare.")
     ] = False,
+    status: Annotated[
+        bool,
+        typer.Option(
+            "--status",
+            help="Only say what this machine knows of earlier and running backfills of the "
+            "address; asks no tracker.",
+        ),
+    ] = False,
+    every: Annotated[
+        str | None,
+        typer.Option(help="Do a pass every 15m, 2h, 1d, …, one at a time, until a signal comes."),
+    ] = None,
     where: options.Where = "",
     since: Annotated[
         str | None, typer.Option(help="Runs that ended since: 7d, 12h, or 2026-01-31.")
@@ -48,36 +79,66 @@ def backfill(
     no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
     max_requests_per_minute: options.MaxRequestsPerMinute = None,
+    verbose: options.Verbose = False,
     as_json: options.AsJson = False,
     as_csv: options.AsCsv = False,
 ) -> int:
     """Find the runs that are not scored yet, score them, and write the scores back."""
+    options.speak(verbose)
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
+    if status:
+        return print_status(address, settings, form)
     from dqi_tracking.backfill import backfill as run_backfill
+    from dqi_tracking.backfill.schedule import interval_of, repeat
+    from dqi_tracking.errors import ConfigError
     from dqi_tracking.ranking import COLUMNS
     from dqi_tracking.trackers.base import Query
 
-    query = Query(where, include_failed, include_running, options.since_of(since), limit)
-    rows = Rows(form, (), ("outcome", "reason", "warnings", *COLUMNS))
-    with stop_on_signals() as stop, progress_bar("scoring") as bar:
-
-        def note(outcome: Outcome) -> None:
-            if form is not Format.TABLE:
-                rows.add(outcome_row(outcome))
-            bar.advance()
-
-        report = run_backfill(
-            address,
-            query=query,
-            dry_run=dry_run,
-            reprocess=reprocess,
-            verify=verify,
-            files=not no_files,
-            settings=settings,
-            on_plan=bar.plan,
-            on_outcome=note,
-            stop=stop,
+    seconds = None if every is None else interval_of(every)
+    if seconds and reprocess == "all":
+        raise ConfigError(
+            "--every with --reprocess all would write every score again at each turn",
+            fix="leave one of them out",
         )
-    print_report(report, form)
+    rows = Rows(form, (), ("outcome", "reason", "warnings", *COLUMNS))
+    nothing = "no failed runs are known here" if reprocess == "failed" else "no runs found"
+
+    def one_pass(stop: Event) -> Report:
+        # an age such as 7d is one of now, not of the first pass
+        query = Query(where, include_failed, include_running, options.since_of(since), limit)
+        with progress_bar("scoring") as bar:
+
+            def note(outcome: Outcome) -> None:
+                if form is not Format.TABLE:
+                    rows.add(outcome_row(outcome))
+                bar.advance()
+
+            return run_backfill(
+                address,
+                query=query,
+                dry_run=dry_run,
+                reprocess=reprocess,
+                verify=verify,
+                files=not no_files,
+                engine=engine,
+                scheduler=scheduler if engine == "dask" else None,
+                settings=settings,
+                on_plan=bar.plan,
+                on_outcome=note,
+                on_note=lambda text: talk(f"note: {printable(text)}"),
+                stop=stop,
+            )
+
+    def told(stop: Event) -> str:
+        report = one_pass(stop)
+        print_failures(report)
+        return sentence(report, nothing=nothing)
+
+    with stop_on_signals() as stop:
+        if seconds:
+            repeat(seconds, told, stop, tell=lambda line: talk(printable(line)))
+            return stop.code
+        report = one_pass(stop)
+    print_report(report, form, nothing=nothing)
     return exit_code(report, stop)

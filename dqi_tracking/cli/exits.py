@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     SOME_FAILED = 1
     USAGE = 2
     TRACKER = 3
+    LEASE_HELD = 75
     INTERRUPTED = 130
     BROKEN_PIPE = 141
     TERMINATED = 143

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from datetime import datetime, timezone
@@ -70,6 +71,9 @@ NoFiles = Annotated[
 MaxRequestsPerMinute = Annotated[
     int | None, typer.Option(min=1, help="Pace of the requests to W&B.")
 ]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say on stderr which way was taken, and why.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV with a header.")]
 
@@ -82,6 +86,16 @@ class Format(Enum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+
+
+def speak(verbose: bool) -> None:
+    """Let the package's log go to stderr: its notes with `--verbose`, else its warnings alone."""
+    if verbose:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("note: %(message)s"))
+        logger = logging.getLogger("dqi_tracking")
+        logger.handlers = [handler]
+        logger.setLevel(logging.INFO)
 
 
 def format_of(as_json: bool, as_csv: bool) -> Format:

@@ -50,10 +50,12 @@ def score(
     no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
     max_requests_per_minute: options.MaxRequestsPerMinute = None,
+    verbose: options.Verbose = False,
     as_json: options.AsJson = False,
     as_csv: options.AsCsv = False,
 ) -> int:
     """Score runs and print them; --write also writes the scores back."""
+    options.speak(verbose)
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
     from dqi_tracking.pipeline import ScoringOptions, begin, process

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 MAX_FAILURES_SHOWN = 20
 
 
-def print_report(report: Report, form: Format, done: Outcomes = "scored") -> None:
+def print_report(
+    report: Report, form: Format, done: Outcomes = "scored", *, nothing: str = "no runs found"
+) -> None:
     """Print what a pass did: the counts, the first failures, and one sentence.
 
     Parameters
@@ -26,6 +28,8 @@ def print_report(report: Report, form: Format, done: Outcomes = "scored") -> Non
         The table has the counts; other forms have had their rows.
     done : str
         The outcome that the pass is for.
+    nothing : str
+        The sentence where there was no run.
     """
     if form is Format.TABLE and report.reasons:
         print_table(
@@ -35,12 +39,17 @@ def print_report(report: Report, form: Format, done: Outcomes = "scored") -> Non
             ],
             ("outcome", "reason", "runs"),
         )
+    print_failures(report)
+    (say if form is Format.TABLE else talk)(sentence(report, done, nothing))
+
+
+def print_failures(report: Report) -> None:
+    """Print the first failed runs of a pass, and what to do about each."""
     for failure in report.failures[:MAX_FAILURES_SHOWN]:
         complain(f"{failure.ref.run_id} ({failure.ref.name}): {failure.reason}", failure.fix)
     hidden = report.counts["failed"] - MAX_FAILURES_SHOWN
     if hidden > 0:
         talk(f"… and {hidden:,} more failed; --json lists all")
-    (say if form is Format.TABLE else talk)(_sentence(report, done))
 
 
 def exit_code(report: Report, stop: Stop) -> ExitCode:
@@ -50,13 +59,14 @@ def exit_code(report: Report, stop: Stop) -> ExitCode:
     return ExitCode.SOME_FAILED if report.counts["failed"] else ExitCode.DONE
 
 
-def _sentence(report: Report, done: Outcomes) -> str:
+def sentence(report: Report, done: Outcomes = "scored", nothing: str = "no runs found") -> str:
+    """Return what a pass did in one sentence."""
     n_done = report.counts[done]
     took = f"in {report.seconds:.1f} s"
     if report.stopped:
         return f"stopped: {n_done:,} {done}, {report.n_left:,} left for the next pass ({took})"
     if not report.n_found:
-        return "no runs found"
+        return nothing
     if not n_done and not report.counts["failed"]:
         return f"nothing left to do: {report.n_found:,} runs, {took}"
     verb = f"would be {done} (dry run: nothing was written)" if report.dry_run else done

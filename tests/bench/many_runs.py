@@ -9,6 +9,9 @@ import numpy as np
 import sqlalchemy as sa
 from mlflow.entities import Metric
 
+from dqi_tracking import backfill
+from dqi_tracking.config import load_settings
+
 NAME = "bench"
 POINTS = 1_000
 _COPIED = {
@@ -51,6 +54,29 @@ def fill(uri: str, artifacts: str, runs: int, points: int = POINTS) -> None:
             _copy(connection, first, uuid.uuid4().hex, f"{artifacts}/{number}", 1 + number / runs)
     with engine.begin() as connection:
         connection.execute(sa.text("ANALYZE"))
+    engine.dispose()
+
+
+def fill_scored(uri: str, artifacts: str, runs: int, points: int) -> None:
+    """Make the experiment `bench` with runs that are all alike, and all scored.
+
+    One is scored for real; to the listing the others, copies of it, are as unchanged as it is.
+    """
+    fill(uri, artifacts, 1, points)
+    backfill(f"mlflow:{NAME}", settings=load_settings(tracking_uri=uri), files=False)
+    engine = sa.create_engine(uri)
+    with engine.begin() as connection:
+        first = connection.execute(sa.text("SELECT run_uuid FROM runs")).scalar_one()
+        for number in range(1, runs):
+            run = uuid.uuid4().hex
+            _copy(connection, first, run, f"{artifacts}/{number}", 1.0)
+            connection.execute(
+                sa.text(
+                    "INSERT INTO tags (run_uuid, key, value) "
+                    "SELECT :run, key, value FROM tags WHERE run_uuid = :first"
+                ),
+                {"first": first, "run": run},
+            )
     engine.dispose()
 
 
