@@ -171,7 +171,7 @@ def test_a_rescore_that_is_lost_leaves_the_old_score_and_is_done_next(
 def test_a_tracker_that_is_down_ends_the_pass(
     fault_proxy: FaultProxy, http_sqlite: Store, served: Experiment, log_run: LogRun, jobs: int
 ) -> None:
-    runs = [log_run(http_sqlite, served.id, metrics={"loss": curve()}) for _ in range(8)]
+    runs = [log_run(http_sqlite, served.id, metrics={"loss": curve()}) for _ in range(12)]
     # the newest is scored; then the server goes down
     fault_proxy.fail(lambda _m, target, _b: "/metrics/" in target and runs[-1] not in target)
     outcomes: list[Outcome] = []

@@ -112,7 +112,7 @@ def backfill(
             def note(outcome: Outcome) -> None:
                 if form is not Format.TABLE:
                     rows.add(outcome_row(outcome))
-                bar.advance()
+                bar.advance(outcome.outcome)
 
             return run_backfill(
                 address,

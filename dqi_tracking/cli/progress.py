@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,18 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+UNUSUAL = ("failed", "skipped")
+"""Outcomes that the bar counts by themselves."""
+
+
 class Bar:
     """Counts runs; the listing is not part of what is counted."""
 
     def plan(self, n_found: int, n_todo: int) -> None:
         """Start counting `n_todo` runs of the `n_found` in the listing."""
 
-    def advance(self) -> None:
-        """Count one run."""
+    def advance(self, outcome: str = "") -> None:
+        """Count one run, and what became of it."""
 
 
 @contextmanager
@@ -64,13 +69,21 @@ def progress_bar(doing: str) -> Generator[Bar]:
     class TerminalBar(Bar):
         def __init__(self) -> None:
             self._task = progress.add_task("listing runs", total=None)
+            self._counts: Counter[str] = Counter()
 
         def plan(self, n_found: int, n_todo: int) -> None:
             del n_found
+            # what the listing alone decided was no work
+            self._counts.clear()
             progress.reset(self._task, total=n_todo, description=doing, visible=n_todo > 0)
 
-        def advance(self) -> None:
+        def advance(self, outcome: str = "") -> None:
+            self._counts[outcome] += 1
             progress.advance(self._task)
+            # what goes as it should needs no count of its own: the bar has it
+            told = [f"{self._counts[each]:,} {each}" for each in UNUSUAL if self._counts[each]]
+            if told and outcome in UNUSUAL:
+                progress.update(self._task, description=f"{doing} ({', '.join(told)})")
 
     with progress:
         yield TerminalBar()

@@ -42,7 +42,7 @@ def unscore(
         def note(outcome: Outcome) -> None:
             if form is not Format.TABLE:
                 rows.add(outcome_row(outcome))
-            bar.advance()
+            bar.advance(outcome.outcome)
 
         report = run_unscore(
             address,
