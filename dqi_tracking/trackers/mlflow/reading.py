@@ -15,6 +15,7 @@ from dqi_tracking.trackers.base import Reading
 from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.mlflow.failures import translated
 from dqi_tracking.trackers.mlflow.points import series_of
+from dqi_tracking.trackers.mlflow.sql_listing import SqlListing
 from dqi_tracking.trackers.mlflow.store import is_file_store
 from dqi_tracking.trackers.series import history_of
 
@@ -86,6 +87,12 @@ class Reader:
         with self._lock:
             known = self._locations.get(run_id)
         return known or self._client.get_run(run_id).info.artifact_uri or ""
+
+    def listing(self) -> SqlListing | None:
+        """Return the listing by SQL, where the store is one of a known schema."""
+        from dqi_tracking.trackers.mlflow.sql_route import SqlRoute
+
+        return SqlListing(self._route.engine) if isinstance(self._route, SqlRoute) else None
 
     def close(self) -> None:
         """Close what the route opened."""

@@ -86,7 +86,7 @@ class SqlRoute:
     def __init__(self, engine: Engine, public: Callable[[str, str], Series]) -> None:
         import sqlalchemy as sa
 
-        self._engine = engine
+        self.engine = engine
         self._public = public
         # no types: SQLAlchemy would look at each value of each row
         run_id, key, *columns = (
@@ -120,7 +120,7 @@ class SqlRoute:
 
     def revision(self) -> str:
         """Return the revision of the schema, once all that is read here has been found there."""
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             revision = connection.execute(self._revisions).scalar_one()
         self._read("", "")
         self._lengths("", ("",))
@@ -138,7 +138,7 @@ class SqlRoute:
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def _narrowed(self, ref: RunRef) -> RunRef:
         """Leave one candidate of each kind, where their lengths alone decide."""
@@ -169,7 +169,7 @@ class SqlRoute:
 
     def _read(self, run_id: str, key: str) -> Series:
         blocks = [np.empty(0, _POINT)]
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             cursor: Any = connection.execute(self._points, {"run": run_id, "key": key}).cursor
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
                 blocks.append(np.fromiter(rows, _POINT, len(rows)))
@@ -184,12 +184,12 @@ class SqlRoute:
         return series_of(step.astype(np.float64), points["timestamp"].astype(np.float64), value)
 
     def _lengths(self, run_id: str, keys: Sequence[str]) -> Mapping[str, int]:
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             rows = connection.execute(self._counts, {"run": run_id, "keys": list(keys)})
             return {str(key): int(count) for key, count in rows}
 
     def _found(self, run_ids: Sequence[str]) -> Mapping[str, str]:
-        with self._engine.connect() as connection:
+        with self.engine.connect() as connection:
             rows = connection.execute(self._runs, {"runs": list(run_ids)})
             return {str(run): location or "" for run, location in rows}
 

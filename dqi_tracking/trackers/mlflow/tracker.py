@@ -18,6 +18,7 @@ from dqi_tracking.trackers.mlflow.erasing import TAG, take_off
 from dqi_tracking.trackers.mlflow.experiments import named_experiments
 from dqi_tracking.trackers.mlflow.failures import translated
 from dqi_tracking.trackers.mlflow.reading import Reader
+from dqi_tracking.trackers.mlflow.sql_listing import Latest, Listed
 from dqi_tracking.trackers.mlflow.store import check_store, is_file_store
 from dqi_tracking.types import RunRef, Stamp
 
@@ -193,12 +194,12 @@ class MlflowTracker:
         with translated("find the experiment", self.address):
             experiment = self._client.get_experiment(run.info.experiment_id)
         self._names = {experiment.experiment_id: experiment.name}
-        return self._ref(run)
+        return self._ref(_listed(run))
 
     def _experiments(self) -> dict[str, str]:
         return {name: identifier for identifier, name in self._names.items()}
 
-    def _search(self, query: Query) -> Iterator[Run]:
+    def _search(self, query: Query) -> Iterator[Listed]:
         from mlflow.entities import ViewType
 
         only_finished = not (query.include_failed or query.include_running)
@@ -206,12 +207,19 @@ class MlflowTracker:
         where = " and ".join(part for part in (query.where, finished) if part)
         refused = ReadRejected, "correct the filter: https://mlflow.org/docs/latest/search-runs"
         identifiers = list(self._names)
+        listing = None if query.where else self._reader.listing()
         for first in range(0, len(identifiers), EXPERIMENTS_A_REQUEST):
+            some = identifiers[first : first + EXPERIMENTS_A_REQUEST]
+            if listing is not None:
+                with translated("list the runs", self.address):
+                    for listed in listing.pages(some, finished=only_finished):
+                        yield from listed
+                continue
             token: str | None = None
             while True:
                 ask = partial(
                     self._client.search_runs,
-                    identifiers[first : first + EXPERIMENTS_A_REQUEST],
+                    some,
                     where,
                     ViewType.ACTIVE_ONLY,
                     max_results=PAGE,
@@ -220,41 +228,54 @@ class MlflowTracker:
                 )
                 with translated("list the runs", self.address, rejected=refused):
                     page = Deadline(self._seconds, "list the runs", "").call(ask)
-                yield from page
+                yield from map(_listed, page)
                 token = page.token
                 if not token:
                     break
 
-    def _ref(self, run: Run) -> RunRef:
-        # the only public way to a metric's step and timestamp
-        latest = {metric.key: metric for metric in run.data.to_proto().metrics}
-        candidates = self._keys.candidates(list(latest))
+    def _ref(self, run: Listed) -> RunRef:
+        candidates = self._keys.candidates(list(run.latest))
         return RunRef(
-            run_id=run.info.run_id,
-            name=run.info.run_name or "",
-            group=self._names.get(run.info.experiment_id, run.info.experiment_id),
-            status=str(run.info.status),
-            started=run.info.start_time or 0,
-            ended=run.info.end_time or 0,
+            run_id=run.run_id,
+            name=run.name,
+            group=self._names.get(run.experiment_id, run.experiment_id),
+            status=run.status,
+            started=run.started,
+            ended=run.ended,
             loss_keys=candidates.loss,
             grad_norm_keys=candidates.grad_norm,
             step_key=candidates.step,
             latest={
                 key: f"{metric.value!r}@{metric.step}/{metric.timestamp}"
                 for key in sorted({*candidates.metrics, candidates.step} - {""})
-                if (metric := latest[key])
+                if (metric := run.latest[key])
             },
-            stamp=_stamp(run.data.tags, latest),
+            stamp=_stamp(run.tags, run.latest),
         )
 
 
-def _stamp(tags: Mapping[str, str], latest: Mapping[str, object]) -> Stamp | None:
+def _listed(run: Run) -> Listed:
+    # the only public way to a metric's step and timestamp
+    metrics = run.data.to_proto().metrics
+    return Listed(
+        run.info.run_id,
+        run.info.run_name or "",
+        run.info.experiment_id,
+        str(run.info.status),
+        run.info.start_time or 0,
+        run.info.end_time or 0,
+        {each.key: Latest(each.value, each.step, each.timestamp) for each in metrics},
+        run.data.tags,
+    )
+
+
+def _stamp(tags: Mapping[str, str], latest: Mapping[str, Latest]) -> Stamp | None:
     facts = {fact: tags[f"{TAG}{fact}"] for fact in FACTS if f"{TAG}{fact}" in tags}
     ours = {key: latest[key] for key in METRICS if key in latest}
     if not facts and not ours:
         return None
     return Stamp(
-        metrics={key: float(metric.value) for key, metric in ours.items()},  # type: ignore[attr-defined]
+        metrics={key: float(metric.value) for key, metric in ours.items()},
         facts=facts,
-        timestamp=max((int(metric.timestamp) for metric in ours.values()), default=0),  # type: ignore[attr-defined]
+        timestamp=max((int(metric.timestamp) for metric in ours.values()), default=0),
     )
