@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -32,11 +33,15 @@ class Statements:
     def close(self) -> None:
         event.remove(Engine, "before_cursor_execute", self._note)
 
-    def _note(self, connection: object, cursor: object, statement: str, *_: object) -> None:
+    def _note(
+        self, connection: object, cursor: object, statement: str, parameters: Any, *_: object
+    ) -> None:
         words = statement.split()
         self.n_changes += words[0].upper() in CHANGES
-        # the listing reads `latest_metrics`
-        self.n_histories += words[0].upper() == "SELECT" and "metrics" in words
+        given = parameters.values() if isinstance(parameters, dict) else parameters
+        # the listing reads `latest_metrics`; of no run, the columns are looked for at the opening
+        is_history = words[0].upper() == "SELECT" and "metrics" in words and any(given)
+        self.n_histories += is_history
 
 
 class MlflowHarness(Harness):
