@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import errno
 import re
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
 
 from dqi_tracking.errors import (
     AuthError,
-    DQIError,
-    ReadRejected,
     RunNotFound,
     TrackerError,
     TransientTrackerError,
     WriteRejected,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+from dqi_tracking.trackers.failures import Rejected, causes, sorted_by
 
 _REFUSED_CODES = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 _REFUSED_STATUS = {401, 403}
@@ -61,43 +56,14 @@ _DELETED_WORDS = (
 _REPEATED_STATUS = re.compile(r"too many (\d{3}) error responses")
 
 
-@contextmanager
-def translated(
-    what: str,
-    address: str,
-    *,
-    run: str | None = None,
-    rejected: tuple[type[TrackerError], str] = (ReadRejected, "correct what was asked for"),
-) -> Generator[None]:
-    """Turn whatever MLflow raises inside into one of our errors.
-
-    Parameters
-    ----------
-    what : str
-        What was being done, for the message: ``"read a history"``.
-    address : str
-        The tracker, for the message.
-    run : str, optional
-        The run it was done to.
-    rejected : tuple of type and str
-        Error, and what to do, where MLflow finds a parameter invalid.
-    """
-    try:
-        yield
-    except DQIError:
-        raise
-    except Exception as error:
-        raise _sorted(error, what, address, run, rejected) from error
-
-
 def _sorted(
     error: Exception,
     what: str,
     address: str,
     run: str | None,
-    rejected: tuple[type[TrackerError], str],
+    rejected: Rejected,
 ) -> TrackerError:
-    chain = list(_chain(error))
+    chain = list(causes(error))
     text = " ".join(str(link) for link in chain).lower()
     code = str(getattr(error, "error_code", ""))
     status = next((s for link in chain if (s := _status(link))), 0)
@@ -153,13 +119,6 @@ def _storage(
     return None
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
-
-
 def _status(link: BaseException) -> int:
     response = getattr(link, "response", None)
     status = getattr(response, "status_code", 0)
@@ -181,3 +140,7 @@ def _first_line(error: Exception) -> str:
     # SQLAlchemy's note on where it wrote comes before what happened
     told = (line for line in lines if not line.startswith("(raised as a result of"))
     return next(told, type(error).__name__)
+
+
+translated = partial(sorted_by, _sorted)
+"""Turns whatever MLflow raises inside into one of our errors; see `sorted_by`."""

@@ -8,22 +8,17 @@ words are left.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
 
 from dqi_tracking.errors import (
     AuthError,
-    DQIError,
     ExperimentNotFound,
-    ReadRejected,
     RunNotFound,
     TrackerError,
     TransientTrackerError,
     WriteRejected,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+from dqi_tracking.trackers.failures import Rejected, causes, sorted_by
 
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _REFUSED_STATUS = {401, 403}
@@ -55,43 +50,14 @@ _UNREADABLE_WORDS = ("invalid character", "unexpected end of json", "decode", "u
 _LONG = 300
 
 
-@contextmanager
-def translated(
-    what: str,
-    address: str,
-    *,
-    run: str | None = None,
-    rejected: tuple[type[TrackerError], str] = (ReadRejected, "correct what was asked for"),
-) -> Generator[None]:
-    """Turn whatever the client raises inside into one of our errors.
-
-    Parameters
-    ----------
-    what : str
-        What was being done, for the message: ``"read a history"``.
-    address : str
-        Server and project, for the message.
-    run : str, optional
-        The run it was done to.
-    rejected : tuple of type and str
-        Error, and what to do, where W&B finds the request invalid.
-    """
-    try:
-        yield
-    except DQIError:
-        raise
-    except Exception as error:
-        raise _sorted(error, what, address, run, rejected) from error
-
-
 def _sorted(
     error: Exception,
     what: str,
     address: str,
     run: str | None,
-    rejected: tuple[type[TrackerError], str],
+    rejected: Rejected,
 ) -> TrackerError:
-    chain = list(_chain(error))
+    chain = list(causes(error))
     text = " ".join(str(link) for link in chain).lower()
     status = _status_of(chain, text)
     said = _first_line(error)
@@ -153,7 +119,7 @@ def _other(
     text: str,
     status: int,
     said: str,
-    rejected: tuple[type[TrackerError], str],
+    rejected: Rejected,
 ) -> Told:
     if status:
         return *rejected, said
@@ -174,13 +140,10 @@ def _status_of(chain: list[BaseException], text: str) -> int:
     return int(told[1]) if told else 0
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    link: BaseException | None = error
-    while link is not None:
-        yield link
-        link = link.__cause__ or link.__context__
-
-
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return lines[0][:_LONG] if lines else type(error).__name__
+
+
+translated = partial(sorted_by, _sorted)
+"""Turns whatever the W&B client raises inside into one of our errors; see `sorted_by`."""
