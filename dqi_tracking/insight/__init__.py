@@ -1,0 +1,1 @@
+"""What a run says beyond its score: arrays in, a dataclass out, no tracker in between."""
