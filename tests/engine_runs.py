@@ -24,7 +24,7 @@ from dqi_tracking.trackers.base import Query
 from dqi_tracking.types import History, Outcome, RunRef, Score
 from tests.conftest import Experiment
 from tests.mlflow_runs import LogRun, curve, numbers
-from tests.stores import Store, _process, free_port
+from tests.stores import Store, free_port, running
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60.0
@@ -165,7 +165,7 @@ def dask_process(folder: Path, *arguments: str, says: str, **env: str) -> Iterat
     def ready() -> bool:
         return says in log.read_text()
 
-    with _process(command, log=log, folder=folder, ready=ready, env=variables) as pid:
+    with running(command, log=log, folder=folder, ready=ready, env=variables) as pid:
         yield pid
 
 

@@ -110,7 +110,7 @@ def _wait(ready: Callable[[], bool], seconds: float) -> bool:
 
 
 @contextlib.contextmanager
-def _process(
+def running(
     command: list[str],
     *,
     log: Path,
@@ -152,7 +152,7 @@ def _process(
         process.wait(STOP_SECONDS)
 
 
-def _make_schema(uri: str) -> None:
+def make_schema(uri: str) -> None:
     """Migrate an empty database to MLflow's schema, without any experiment."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -168,7 +168,7 @@ def make_sqlite_template(path: Path) -> Path:
     if not path.exists():
         # Two workers may both make it: that costs no more time than one waiting for the other.
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        _make_schema(f"sqlite:///{part}")
+        make_schema(f"sqlite:///{part}")
         part.replace(path)
     return path
 
@@ -223,11 +223,11 @@ def postgres_server(folder: Path, *, port: int = 0) -> Iterator[PostgresServer]:
         return False
 
     # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for MLflow's pooled connections.
-    with _process(command, log=log, folder=folder, ready=ready, stop=signal.SIGINT) as pid:
+    with running(command, log=log, folder=folder, ready=ready, stop=signal.SIGINT) as pid:
         server = PostgresServer(port, pid, log)
         if is_new:
             server.execute(f"CREATE DATABASE {server.template}")
-            _make_schema(server.uri(server.template))
+            make_schema(server.uri(server.template))
         yield server
 
 
@@ -266,7 +266,7 @@ def mlflow_server(
     command += [part for name, value in arguments.items() for part in (f"--{name}", value)]
     env = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | dict(env or {})
     folder = artifacts_folder.parent
-    with _process(command, log=log, folder=folder, ready=lambda: _healthy(uri), env=env) as pid:
+    with running(command, log=log, folder=folder, ready=lambda: _healthy(uri), env=env) as pid:
         yield Server(uri, pid, log)
 
 
