@@ -104,8 +104,8 @@ def _check_database(uri: str) -> None:
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise ConfigError(
             f"the tracking URI `{uri}` cannot be opened: {error}",
-            fix="install the database's driver (for PostgreSQL `pip install psycopg`), or correct "
-            "the URI",
+            fix="install the database's driver (`pip install psycopg` for PostgreSQL, `pymysql` for "
+            "MySQL), or correct the URI",
         ) from error
     except DBAPIError as error:
         raise _refusal(uri, error) from error
@@ -138,7 +138,7 @@ def _refusal(
         return AuthError(
             f"the database `{uri}` refused: {said}", fix="correct the user name or the password"
         )
-    if "does not exist" in lower and "database" in lower:
+    if "database" in lower and ("does not exist" in lower or "unknown database" in lower):
         return StoreNotFound(
             f"no such database: {said}", fix="correct the database's name in the URI"
         )
