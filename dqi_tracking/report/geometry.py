@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dqi_tracking.report.downsampling import thin
 from dqi_tracking.types import FloatArray
 
 LARGEST = sys.float_info.max
@@ -80,7 +81,7 @@ def positions(values: FloatArray, low: float, high: float) -> FloatArray:
 
 
 def trace(x: FloatArray, y: FloatArray, *, columns: int) -> Trace:
-    """Thin a curve to the lowest and highest point of each pixel column, so no spike is lost.
+    """Thin a curve to the points that a drawing needs, so that no spike is lost.
 
     Parameters
     ----------
@@ -96,35 +97,25 @@ def trace(x: FloatArray, y: FloatArray, *, columns: int) -> Trace:
     Trace
         At most ``2 * columns`` vertices; all points where there are no more than that. O(n).
     """
-    kept = np.flatnonzero(np.isfinite(y))
-    starts = np.diff(kept, prepend=-2) > 1
-    x, y = x[kept], y[kept]
-    if kept.size <= 2 * columns:
-        return Trace(x, y, starts)
-    column = np.minimum((x * columns).astype(np.int64), columns - 1)
-    first = np.flatnonzero(np.diff(column, prepend=-1))
-    last = np.append(first[1:], kept.size) - 1
-    lowest, highest = np.minimum.reduceat(y, first), np.maximum.reduceat(y, first)
-    falls = y[first] > y[last]
-    pairs = np.stack((np.where(falls, highest, lowest), np.where(falls, lowest, highest)), axis=1)
-    thinned = np.zeros(2 * first.size, dtype=np.bool_)
-    thinned[::2] = starts[first]
-    return Trace(np.repeat((column[first] + 0.5) / columns, 2), pairs.ravel(), thinned)
+    rows = thin(x, y, columns=columns).rows
+    finite = np.isfinite(y[rows])
+    # a row that is not finite is there to keep its neighbours apart
+    starts = ~np.append(False, finite)[:-1]
+    return Trace(x[rows[finite]], y[rows[finite]], starts[finite])
 
 
 def svg_path(curve: Trace, width: int, height: int) -> str:
-    """Return a trace as the `d` of an SVG path in whole units, y downwards."""
+    """Return a trace as the `d` of an SVG path in whole units, y downwards, in relative moves."""
     x = np.rint(curve.x * width).astype(np.int64)
     y = np.rint((1.0 - curve.y) * height).astype(np.int64)
-    moves = np.stack((np.diff(x, prepend=0), np.diff(y, prepend=0)), axis=1).tolist()
-    words = [f"{dx} {dy}" for dx, dy in moves]
-    starts = np.flatnonzero(curve.starts).tolist()
+    moves = np.stack((np.diff(x, prepend=0), np.diff(y, prepend=0)), axis=1).ravel().tolist()
+    starts = (2 * np.flatnonzero(curve.starts)).tolist()
     lines = [
-        f"M{x[start]} {y[start]}l{' '.join(words[start + 1 : stop])}"
-        if stop - start > 1
+        # a list as text is the fastest way to many numbers as text
+        f"m{str(moves[start:stop])[1:-1].replace(',', '')}"
         # a move of nothing: round caps make a lone point a dot
-        else f"M{x[start]} {y[start]}h0"
-        for start, stop in zip(starts, [*starts[1:], len(words)], strict=True)
+        + ("h0" if stop - start == 2 else "")
+        for start, stop in zip(starts, [*starts[1:], len(moves)], strict=True)
     ]
     return "".join(lines)
 

@@ -28,3 +28,10 @@ WEAKEST: dict[Component, str] = {
     "density": "It is 1 where points are logged at a regular interval: here the gaps between them "
     "differ.",
 }
+
+MEANS: dict[Component, str] = {
+    "coverage": "How many points were logged: 41 in a phase give 0.96.",
+    "variation": "How far the values spread within their range: a lone spike makes it low.",
+    "structure": "How sharply it bends for its slope: a smooth curve is low, a noisy one high.",
+    "density": "How even the logging interval is: 1 where it is regular.",
+}

@@ -5,35 +5,30 @@ from __future__ import annotations
 import math
 from functools import cache
 from importlib.resources import files
+from typing import NamedTuple
 
-import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from dqi_tracking.engine.components import MIN_POINTS
-from dqi_tracking.report.curve import Curve, gradient_curve, phase_edges, signal_curve
-from dqi_tracking.report.geometry import Tick, number, svg_path, trace
-from dqi_tracking.report.meaning import STATUSES, WEAKEST, WHAT_IT_IS
+from dqi_tracking.report.chart import HEIGHT, WIDTH, chart_of
+from dqi_tracking.report.geometry import number
+from dqi_tracking.report.meaning import MEANS, STATUSES, WEAKEST, WHAT_IT_IS
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import (
     COMPONENTS,
+    Component,
     Duplicates,
     History,
+    PhaseScore,
     RunRef,
     Score,
     Units,
 )
 
-WIDTH, HEIGHT = 2000, 1000
-"""Units of the drawing; it is stretched to the page."""
-COLUMNS = 800
-SIDE_COLUMNS = 400
-"""Of what is drawn beside the curve: the gradient norm, marks of values that are not finite."""
-FEW_POINTS = 60
-"""Points up to which each one is marked by a dot."""
-MARGIN = 0.05
 LIMIT = 200
 """Characters of a name or warning; longer ones are cut."""
 MOST_WARNINGS = 10
+LONGEST_STEP = 11
 
 
 def phases_html(
@@ -71,7 +66,7 @@ def phases_html(
     run_id = printable(ref.run_id, limit=LIMIT)
     # of a constant curve two components are zero: neither tells anything
     weakest = score.weakest if score.status == "ok" else None
-    known = score.status in ("ok", "flat")
+    phases = [_phase(name, phase, score) for name, phase in score.phases.items()]
     page = _template().render(
         title=name or run_id or "unnamed run",
         run_id=run_id,
@@ -81,15 +76,23 @@ def phases_html(
         dqi_raw=_share(score.dqi_raw),
         what_it_is=WHAT_IT_IS,
         reason=STATUSES[score.status],
-        phases=_phases(score),
-        components=COMPONENTS if known else (),
+        phases=phases,
+        components=COMPONENTS if score.status in ("ok", "flat") else (),
+        means=MEANS,
         weakest=weakest,
+        where=_where(score, weakest) if weakest else "",
+        otherwise=_otherwise(phases, weakest) if weakest else "",
         meaning=WEAKEST[weakest] if weakest else "",
         sparse=min(phase.n_points for phase in score.phases.values()) < MIN_POINTS,
         raw=units == "raw",
         warnings=[printable(text, limit=LIMIT) for text in score.warnings[:MOST_WARNINGS]],
+        n_warnings=len(score.warnings),
         signal=printable(score.signal, limit=LIMIT),
-        chart=_chart(score, history, duplicates),
+        chart=chart_of(score, history, duplicates),
+        width=WIDTH,
+        height=HEIGHT,
+        label=max(len(line) for phase in phases for line in phase.label),
+        gradient_key=printable(history.grad_norm_key, limit=LIMIT),
         scored_at=printable(scored_at, limit=LIMIT),
         share=_share,
         percent=_percent,
@@ -97,13 +100,23 @@ def phases_html(
     return page.encode()
 
 
-@cache
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = files("dqi_tracking.report").joinpath("phases.html.jinja")
-    return environment.from_string(source.read_text(encoding="utf-8"))
+class Phase(NamedTuple):
+    """One phase as the page tells it.
+
+    Attributes
+    ----------
+    name : str
+    score : PhaseScore
+    lowest : str or None
+        The component with the lowest value; None where there is too little to compare.
+    label : tuple of str
+        What stands beside its name in the drawing: where it starts, and what is low in it.
+    """
+
+    name: str
+    score: PhaseScore
+    lowest: Component | None
+    label: tuple[str, str]
 
 
 def _share(value: float) -> str:
@@ -113,77 +126,67 @@ def _share(value: float) -> str:
     return "<0.001" if 0.0 < value < 0.0005 else f"{value:.3f}"
 
 
+@cache
+def _template() -> Template:
+    folder = files("dqi_tracking.report")
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
+    )
+    return environment.get_template("phases.html.jinja")
+
+
 def _percent(position: float) -> str:
     return f"{100 * position:.4g}%"
 
 
-def _phases(score: Score) -> list[dict[str, object]]:
-    return [
-        {
-            "name": name,
-            "score": phase,
-            "from": "" if math.isnan(phase.start_step) else number(phase.start_step),
-        }
-        for name, phase in score.phases.items()
-    ]
+def _phase(name: str, phase: PhaseScore, score: Score) -> Phase:
+    start = "" if math.isnan(phase.start_step) else f"from {_step(phase.start_step)}"
+    if score.status != "ok":
+        return Phase(name, phase, None, (start, ""))
+    if phase.n_points < MIN_POINTS:
+        return Phase(name, phase, None, (start, "too few points"))
+    lowest = min(COMPONENTS, key=lambda component: _value(phase, component))
+    return Phase(name, phase, lowest, (start, f"{lowest} {_share(_value(phase, lowest))}"))
 
 
-def _chart(score: Score, history: History, duplicates: Duplicates) -> dict[str, object] | None:
-    curve = signal_curve(history, duplicates=duplicates, margin=MARGIN)
-    if curve is None:
-        return None
-    gradient = gradient_curve(history, curve, margin=MARGIN)
-    missing = ~np.isfinite(curve.value)
-    lost = np.unique(np.floor(curve.x[missing] * SIDE_COLUMNS)) / SIDE_COLUMNS * WIDTH
-    value_ticks = curve.value_ticks(5)
-    gradient_ticks = [] if gradient is None else gradient.value_ticks(5)
-    return {
-        "width": WIDTH,
-        "height": HEIGHT,
-        "line": _line(curve),
-        "dots": _dots(curve),
-        "left": 2 + max((len(tick.label) for tick in value_ticks), default=0),
-        "right": 2 + max((len(tick.label) for tick in gradient_ticks), default=0),
-        "lost": "".join(f"M{x:.0f} {HEIGHT}v-40" for x in lost.tolist()),
-        "values": value_ticks,
-        "steps": _step_ticks(curve),
-        "first_lost": number(float(curve.step[missing][0])) if lost.size else "",
-        "gradient": None if gradient is None else _line(gradient, SIDE_COLUMNS),
-        "gradient_key": printable(history.grad_norm_key, limit=LIMIT),
-        "gradients": gradient_ticks,
-        "edges": phase_edges(score, curve),
-        "longest": 3 + max(len(str(phase["from"])) for phase in _phases(score)) + len("from"),
-        "description": _description(score, curve),
-    }
-
-
-def _step_ticks(curve: Curve) -> list[Tick]:
-    found = curve.step_ticks(5)
-    # on a telephone long labels would run into each other
+def _step(step: float) -> str:
+    exact = number(step)
+    # three of them stand side by side on a telephone
     return (
-        found if max((len(tick.label) for tick in found), default=0) <= 6 else curve.step_ticks(2)
+        exact
+        if len(exact) <= LONGEST_STEP
+        else f"{step:.6g}".replace("e+0", "e").replace("e+", "e")
     )
 
 
-def _line(curve: Curve, columns: int = COLUMNS) -> str:
-    return svg_path(trace(curve.x, curve.y, columns=columns), WIDTH, HEIGHT)
+def _value(phase: PhaseScore, component: Component) -> float:
+    return getattr(phase, component)
 
 
-def _dots(curve: Curve) -> str:
-    if curve.x.size > FEW_POINTS:
-        return ""
-    dots = trace(curve.x, curve.y, columns=COLUMNS)
-    return svg_path(dots._replace(starts=np.ones_like(dots.starts)), WIDTH, HEIGHT)
+def _where(score: Score, component: Component) -> str:
+    """Return in which phases a component is lowest, and how low."""
+    # where a phase has too few points, all its components are zero alike
+    known = {n: p for n, p in score.phases.items() if p.n_points >= MIN_POINTS} or score.phases
+    values = {name: _value(phase, component) for name, phase in known.items()}
+    value = _share(min(values.values()))
+    names = [name for name in values if _share(values[name]) == value]
+    if len(names) == len(score.phases):
+        return f"{value} in every phase"
+    phases = f"the {' and '.join(names)} phase{'s' if len(names) > 1 else ''}"
+    return f"{value} in {phases}" if names == list(values) else f"lowest in {phases}, {value}"
 
 
-def _description(score: Score, curve: Curve) -> str:
-    finite = curve.value[np.isfinite(curve.value)]
-    text = (
-        f"Values from {number(float(finite[0]))} to {number(float(finite[-1]))}, between "
-        f"{number(float(finite.min()))} and {number(float(finite.max()))}, over steps "
-        f"{number(float(curve.step[0]))} to {number(float(curve.step[-1]))}."
+def _otherwise(phases: list[Phase], weakest: Component) -> str:
+    """Return what is lowest in a phase where that is not the component weakest on average."""
+    others = [
+        (phase.name, phase.lowest, _value(phase.score, phase.lowest))
+        for phase in phases
+        if phase.lowest and phase.lowest != weakest
+    ]
+    return " ".join(
+        f"In the {name} phase {lowest} is lower, {_share(value)}." for name, lowest, value in others
     )
-    if score.boundary_steps is None or score.status == "too_short":
-        return text
-    mid, late = map(number, score.boundary_steps)
-    return f"{text} The mid phase starts at step {mid}, the late phase at step {late}."
