@@ -215,7 +215,7 @@ def test_show_tells_phases_in_the_metric_and_what_is_missing(
     capsys: pytest.CaptureFixture[str], file: str
 ) -> None:
     assert main(["show", file, "--step-key", "tokens"]) == 0
-    assert f"to {tokens()[-1][1]:g}" in capsys.readouterr().out
+    assert f"to {tokens()[-1][1]:,.0f}" in capsys.readouterr().out
     assert main(["show", file, "--step-key", "epoch"]) == 0
     assert "note: no `epoch` was logged" in capsys.readouterr().out
 

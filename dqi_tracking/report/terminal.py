@@ -1,23 +1,46 @@
-"""A curve and its components as lines of plain text, for any terminal with a Unicode font."""
+"""The curve of a run as lines of text: its phases and, where there is one, its gradient norm."""
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.text import Text
 
-from dqi_tracking.report.curve import Curve, phase_edges, signal_curve
+from dqi_tracking.report.curve import Curve, gradient_curve, phase_edges, signal_curve
 from dqi_tracking.report.geometry import Tick, Trace, number, trace
-from dqi_tracking.types import Duplicates, History, Score
+from dqi_tracking.report.glyphs import ALERT, COLOURS, SECOND, UNICODE, Glyphs, dotted
+from dqi_tracking.report.printable import printable
+from dqi_tracking.types import Duplicates, History, PhaseName, Score
 
 MIN_WIDTH = 40
 MIN_HEIGHT = 3
 MIN_PLOT = 16
-EIGHTHS = " ▏▎▍▌▋▊▉"
-BRAILLE = 0x2800
-# dots of one braille character: four rows, two columns
-DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+NAME = 30
+"""Characters of a metric's name; longer ones are cut."""
+
+
+class Span(NamedTuple):
+    """The columns of a phase, half-open: ``[start, stop)``."""
+
+    phase: PhaseName
+    start: int
+    stop: int
+
+
+class Panel(NamedTuple):
+    """One curve over the common step axis."""
+
+    curve: Curve
+    name: str
+    style: str
+    height: int
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """Ticks of the value axis: about one for three lines."""
+        return self.curve.value_ticks(max(2, self.height // 3))
 
 
 def draw(
@@ -27,8 +50,11 @@ def draw(
     width: int,
     height: int = 12,
     duplicates: Duplicates = "last",
-) -> list[str]:
-    """Draw the signal of a run in braille dots, with axes and phase boundaries.
+    glyphs: Glyphs = UNICODE,
+) -> list[Text]:
+    """Draw the signal of a run, and below it the gradient norm, with axes and phases.
+
+    Each column of dots shows the lowest and the highest value in it, so that no spike is lost.
 
     Parameters
     ----------
@@ -39,69 +65,95 @@ def draw(
     width : int
         Longest line in characters; taken as 40 where it is less.
     height : int
-        Lines of the curve itself, axis and labels not counted; at least 3.
+        Lines of the signal's curve, at least 3; the gradient norm has a third of them.
     duplicates : {"last", "keep"}
         The option that the score was made with, so that the same rows are drawn.
+    glyphs : Glyphs
+        The characters to draw with.
 
     Returns
     -------
-    list of str
-        Lines without colour codes and without names from the tracker. Empty where there is
-        nothing to draw: no finite value was logged.
+    list of rich.text.Text
+        Lines that say the same without their colours. Empty where there is nothing to draw: no
+        finite value was logged.
     """
     curve = signal_curve(history, duplicates=duplicates, margin=0.0)
     if curve is None:
         return []
-    width, height = max(width, MIN_WIDTH), max(height, MIN_HEIGHT)
-    value_ticks = curve.value_ticks(max(1, height // 3))
-    gutter = max((len(tick.label) for tick in value_ticks), default=0)
+    panels = [Panel(curve, score.signal, "bold", max(height, MIN_HEIGHT))]
+    gradient = gradient_curve(history, curve, margin=0.0)
+    if gradient is not None:
+        lower = max(height // 3, MIN_HEIGHT)
+        panels.append(Panel(gradient, history.grad_norm_key, f"bold {SECOND}", lower))
+    labels = [tick.label for panel in panels for tick in panel.ticks]
+    gutter, width = max(map(len, labels), default=0), max(width, MIN_WIDTH)
     columns = max(width - gutter - 2, MIN_PLOT)
-    edges = phase_edges(score, curve)
-    bounds = [] if edges is None else [_cell(edge, columns) for edge in edges[1:3]]
+    spans = _spans(score, curve, columns)
 
-    rows = _plot(curve, columns, height, bounds)
-    labels = {height - 1 - _cell(tick.at, height): tick.label for tick in value_ticks}
-    lines = [
-        f"{labels.get(i, ''):>{gutter}} {'┤' if i in labels else '│'}{row}"
-        for i, row in enumerate(rows)
-    ]
-    margin = " " * (gutter + 1)
-    step_ticks = curve.step_ticks(max(2, columns // 14))
-    lines += [margin + line for line in _step_axis(step_ticks, columns)]
-    if bounds and score.boundary_steps is not None:
-        lines.append(margin + " " + _phase_names(bounds, score.boundary_steps, columns))
-    return [line.rstrip() for line in lines]
-
-
-def bar(value: float, width: int = 10) -> str:
-    """Return a component in [0, 1] as a bar of blocks, `width` characters long; NaN as dots."""
-    if math.isnan(value):
-        return "·" * width
-    full, rest = divmod(round(min(max(value, 0.0), 1.0) * width * 8), 8)
-    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(width)
+    lines = [line for panel in panels for line in _panel(panel, columns, gutter, spans, glyphs)]
+    below = [*_axis(curve, columns, glyphs), *_phases(score, spans, columns, glyphs)]
+    # a line that is longer than the plot begins further left
+    lines += [Text(" " * min(gutter + 1, width - len(line))) + line for line in below]
+    for line in lines:
+        line.rstrip()
+    return lines
 
 
 def _cell(position: float, cells: int) -> int:
     return min(int(position * cells), cells - 1)
 
 
-def _plot(curve: Curve, columns: int, height: int, bounds: list[int]) -> list[str]:
-    lit = _lit(trace(curve.x, curve.y, columns=2 * columns), 2 * columns, 4 * height)
-    codes = np.einsum("rdce,de->rc", lit.reshape(height, 4, columns, 2), DOTS)
-    return [
-        "".join(
-            chr(BRAILLE + code) if code else "┊" if column in bounds else " "
-            for column, code in enumerate(row)
+def _spans(score: Score, curve: Curve, columns: int) -> list[Span]:
+    """Return the columns of each phase; one that holds points has at least one."""
+    edges = phase_edges(score, curve)
+    if edges is None:
+        return []
+    mid, late = _cell(edges[1], columns), _cell(edges[2], columns)
+    mid = max(mid, min(score.early.n_points, 1))
+    late = max(late, mid + min(score.mid.n_points, 1))
+    late = min(late, columns - 1)
+    mid = min(mid, late - min(score.mid.n_points, 1))
+    return [Span("early", 0, mid), Span("mid", mid, late), Span("late", late, columns)]
+
+
+def _panel(
+    panel: Panel, columns: int, gutter: int, spans: list[Span], glyphs: Glyphs
+) -> list[Text]:
+    height = panel.height
+    labels = {height - 1 - _cell(tick.at, height): tick.label for tick in panel.ticks}
+    bounds = {span.start for span in spans[1:]}
+    title = Text(f"{'':{gutter + 1}}{printable(panel.name, limit=NAME)}", panel.style)
+    lines = [title]
+    for i, row in enumerate(_cells(panel.curve, columns, height, glyphs)):
+        drawn = "".join(
+            glyphs.boundary if cell == " " and column in bounds else cell
+            for column, cell in enumerate(row)
         )
-        for row in codes.tolist()
-    ]
+        side = glyphs.side_tick if i in labels else glyphs.side
+        lines.append(Text(f"{labels.get(i, ''):>{gutter}} {side}") + _coloured(drawn, spans))
+    return lines
+
+
+def _coloured(drawn: str, spans: list[Span]) -> Text:
+    text = Text(drawn)
+    for span in spans:
+        text.stylize(COLOURS[span.phase], span.start, span.stop)
+    return text
+
+
+def _cells(curve: Curve, columns: int, height: int, glyphs: Glyphs) -> list[list[str]]:
+    down, across = glyphs.dots
+    line = trace(curve.x, curve.y, columns=across * columns + 1)
+    lit = _lit(line, across * columns, down * height)
+    cells = lit.reshape(height, down, columns, across).transpose(0, 2, 1, 3).tolist()
+    return [[dotted(cell, glyphs) for cell in row] for row in cells]
 
 
 def _lit(line: Trace, columns: int, rows: int) -> NDArray[np.int64]:
     """Return the dots that a line covers, the highest row first."""
     lit = np.zeros((rows, columns), dtype=np.int64)
-    x = np.rint(line.x * (columns - 1)).astype(np.int64)
-    y = np.rint((1.0 - line.y) * (rows - 1)).astype(np.int64)
+    x = np.minimum((line.x * columns).astype(np.int64), columns - 1)
+    y = rows - 1 - np.minimum((line.y * rows).astype(np.int64), rows - 1)
     lit[y, x] = 1
     for i in np.flatnonzero(~line.starts).tolist():
         count = 1 + max(abs(int(x[i] - x[i - 1])), abs(int(y[i] - y[i - 1])))
@@ -110,30 +162,60 @@ def _lit(line: Trace, columns: int, rows: int) -> NDArray[np.int64]:
     return lit
 
 
-def _step_axis(step_ticks: list[Tick], columns: int) -> list[str]:
-    axis, labels = ["─"] * columns, [" "] * (columns + 1)
+def _axis(curve: Curve, columns: int, glyphs: Glyphs) -> list[Text]:
+    """Return the step axis, the marks of values that are not finite on it, and its labels."""
+    axis, labels = [glyphs.base] * columns, [" "] * (columns + 1)
     free = 0
-    for tick in step_ticks:
+    for tick in curve.step_ticks(max(2, columns // 14)):
         column = _cell(tick.at, columns)
         start = min(max(0, column + 1 - len(tick.label) // 2), columns + 1 - len(tick.label))
         if start < free:
             continue
-        axis[column] = "┴"
+        axis[column] = glyphs.base_tick
         labels[start : start + len(tick.label)] = tick.label
         free = start + len(tick.label) + 1
-    return ["└" + "".join(axis), "".join(labels)]
+    lost = np.flatnonzero(~np.isfinite(curve.value))
+    marks = np.unique(np.minimum(curve.x[lost] * columns, columns - 1).astype(np.int64)).tolist()
+    for column in marks:
+        axis[column] = glyphs.lost
+    line = Text(glyphs.corner + "".join(axis))
+    for column in marks:
+        line.stylize(ALERT, column + 1, column + 2)
+    lines = [line, Text("".join(labels))]
+    if marks:
+        what = f" {glyphs.lost} not finite"
+        where = f"{what}, first at step {number(float(curve.step[lost[0]]))}"
+        lines.append(Text(where if len(where) <= columns else what, ALERT))
+    return lines
 
 
-def _phase_names(bounds: list[int], steps: tuple[float, float], columns: int) -> str:
-    """Return `early │mid from 400 │late from 900`, each at its boundary where there is room."""
-    for mid, late in (
-        (f"mid from {number(steps[0])}", f"late from {number(steps[1])}"),
-        ("mid", "late"),
-    ):
-        # the later names push the earlier ones left, never further than these need
-        last = columns - len(late) - 1
-        second = min(max(bounds[0], len("early ")), last - len(mid) - 2)
-        third = min(max(bounds[1], second + len(mid) + 2), last)
-        if second >= len("early "):
-            break
-    return f"{'early':<{second}}│{mid:<{third - second - 1}}│{late}"
+def _phases(score: Score, spans: list[Span], columns: int, glyphs: Glyphs) -> list[Text]:
+    """Return a strip of the phases, and below it their names with the steps they start at."""
+    if not spans or score.boundary_steps is None:
+        return []
+    pairs = list(zip(glyphs.shades, spans, strict=True))
+    strip = "".join(shade * (span.stop - span.start) for shade, span in pairs)
+    mid, late = map(number, score.boundary_steps)
+    told = ("early", f"mid from {mid}", f"late from {late}")
+    names = [f"{shade} {text}" for shade, text in zip(glyphs.shades, told, strict=True)]
+    places = _side_by_side([span.start for span in spans], [len(name) for name in names], columns)
+    rows = [Text(" ") + _coloured(strip, spans)]
+    labels = [Text(name, COLOURS[span.phase]) for name, span in zip(names, spans, strict=True)]
+    if places is None:
+        return [*rows, *(Text(" ") + label for label in labels)]
+    row = Text(" ")
+    for place, label in zip(places, labels, strict=True):
+        row = row + Text(" " * (place + 1 - len(row))) + label
+    return [*rows, row]
+
+
+def _side_by_side(starts: list[int], lengths: list[int], columns: int) -> list[int] | None:
+    """Return where words begin, each as near its start as the others let it; None without room."""
+    places: list[int] = []
+    room = columns
+    for start, length in zip(reversed(starts), reversed(lengths), strict=True):
+        places.insert(0, max(min(start, room - length), 0))
+        room = places[0] - 2
+    for i in range(1, len(places)):
+        places[i] = max(places[i], places[i - 1] + lengths[i - 1] + 2)
+    return places if places[-1] + lengths[-1] <= columns else None
