@@ -74,6 +74,8 @@ class Settings(BaseSettings):
         ``/ - _ .`` and space make no difference; `a + b` means the sum of two metrics.
     nan_policy, units, duplicates, weights
         As in `dqi_tracking.score`.
+    weights_hash : str
+        Of the file that the weights are from, as `--weights FILE` sets it; part of the fingerprint.
     jobs : int, optional
         Runs worked on at the same time; what suits the tracker where left out.
     artifact : bool
@@ -83,6 +85,8 @@ class Settings(BaseSettings):
         Pace of the requests to W&B; as fast as it answers where left out.
     deadline : float
         Seconds after which reading or writing one run of W&B is given up.
+    view : bool
+        Whether a backfill or a ranking keeps the saved view "DQI" of the runs on MLflow.
     state_dir : str, optional
         Folder for what backfills on this machine remember; the user's state folder of the system
         where left out.
@@ -106,10 +110,12 @@ class Settings(BaseSettings):
     units: Units = "relative"
     duplicates: Duplicates = "last"
     weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
+    weights_hash: str = ""
     jobs: int | None = None
     artifact: bool = True
     max_requests_per_minute: int | None = Field(default=None, ge=1)
     deadline: float = Field(default=300.0, gt=0)
+    view: bool = True
     state_dir: str | None = Field(default=None, min_length=1)
 
     @classmethod

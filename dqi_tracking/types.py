@@ -265,6 +265,9 @@ class RunRef:
         the run gets a point.
     stamp : Stamp or None
         What DQI wrote on it before.
+    columns : mapping of str to str
+        Of the columns that the query asked for, those that the run has, by the names asked for:
+        text as it was logged, numbers to the last digit. Data, never trusted.
     """
 
     run_id: str
@@ -280,6 +283,7 @@ class RunRef:
     revision: str = ""
     latest: Mapping[str, str] = field(default_factory=dict[str, str])
     stamp: Stamp | None = None
+    columns: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)

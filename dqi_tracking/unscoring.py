@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from functools import partial
 from threading import Event
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import RunRef
 
+_LOGGER = logging.getLogger("dqi_tracking")
+
 
 def unscore(
     address: str,
@@ -31,12 +34,14 @@ def unscore(
     settings: Settings | None = None,
     on_plan: Callable[[int, int], None] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     stop: Event | None = None,
 ) -> Report:
     """Take what DQI wrote off the runs at an address, whatever their status.
 
     The commit mark goes first: wherever this is interrupted, a run is either still scored or no
-    longer, and the next call takes off the rest. A run that fails stops no other.
+    longer, and the next call takes off the rest. A run that fails stops no other. Without a filter,
+    and once no run is scored any more, the saved view goes as well.
 
     Parameters
     ----------
@@ -55,6 +60,9 @@ def unscore(
         Called with each outcome as it comes: `unscored`, its reason what had to stay; `unchanged`
         where there was nothing to take off; `skipped` where the run was deleted meanwhile;
         `failed`.
+    on_note : callable, optional
+        Called with a line that a person should see, such as that the saved view stays. Logged as
+        a warning where left out.
     stop : threading.Event, optional
         Set it to end the pass after the runs that are being worked on.
 
@@ -90,6 +98,8 @@ def unscore(
         jobs = settings.jobs or tracker.jobs
         for outcome in carry_out(work, todo, batch=tracker.batch, jobs=jobs, stop=stop):
             note(outcome)
+        if not (where or dry_run or report.counts["failed"] or stop.is_set()):
+            _drop_view(tracker, on_note or _LOGGER.warning)
     finally:
         tracker.close()
         report.stopped = stop.is_set()
@@ -109,6 +119,15 @@ def _scored_runs(tracker: Tracker, where: str, note: Callable[[Outcome], None]) 
         else:
             todo.append(ref)
     return todo
+
+
+def _drop_view(tracker: Tracker, tell: Callable[[str], None]) -> None:
+    if not tracker.keeps_view:
+        return
+    try:
+        tracker.drop_view()
+    except DQIError as error:
+        tell(f"the saved view stays: {error.message} ({error.fix})")
 
 
 def _unscored(tracker: Tracker, dry_run: bool, refs: Sequence[RunRef]) -> Iterator[Outcome]:

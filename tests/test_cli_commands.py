@@ -203,7 +203,9 @@ def test_rank_shows_what_is_written_and_where_the_tracker_shows_it(
     assert [line[0] for line in lines] == ["1", "2", "3"]
     assert [line[-1] for line in lines if line[-2] == "good"] == [runs["good"]]
     assert lines[2] == ["3", "–", "–", "–", "–", "nan", "nan", runs["nan"]]
-    assert "orderByKey=metrics.%60dqi%60" in err
+    assert "all runs" not in err
+    assert "/#/experiments/1/runs?viewStateShareKey=dqi\n" in err
+    assert "orderByKey=metrics.%60dqi%60" in dqi("rank", "mlflow:e", "--no-view")[2]
     assert "mlflow ui --backend-store-uri" in err
     rows = dqi.rows("rank", "mlflow:e")
     assert [set(row) for row in rows] == [set(COLUMNS)] * 3
@@ -212,6 +214,8 @@ def test_rank_shows_what_is_written_and_where_the_tracker_shows_it(
     lowest = dqi.rows("rank", "mlflow:e", "--sort", "dqi_late", "--ascending", "--top", "1")
     assert lowest[0]["dqi_late"] == min(row["dqi_late"] for row in rows[:2])
     assert dqi.names("rank", "mlflow:e", "--where", "metrics.dqi > 0") == {"good", "noisy"}
+    # MLflow opens the view or a filter, not both
+    assert "all runs, sorted" in dqi("rank", "mlflow:e", "--where", "metrics.dqi > 0")[2]
 
 
 def test_show_explains_a_run_and_says_what_stands_on_it(

@@ -31,10 +31,12 @@ def test_defaults_are_those_that_are_documented() -> None:
         "units": "relative",
         "duplicates": "last",
         "weights": (0.5, 0.3, 0.2),
+        "weights_hash": "",
         "jobs": None,
         "artifact": True,
         "max_requests_per_minute": None,
         "deadline": 300.0,
+        "view": True,
         "state_dir": None,
     }
 
@@ -50,11 +52,13 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "units": "raw",
         "duplicates": "keep",
         "weights": "[0.2, 0.3, 0.5]",
+        "weights_hash": "0123456789abcdef",
         "jobs": "4",
         "step_key": "tokens",
         "artifact": "false",
         "max_requests_per_minute": "60",
         "deadline": "2.5",
+        "view": "false",
         "state_dir": "/tmp/state",
     }
     assert set(told) == set(Settings.model_fields)
@@ -68,6 +72,7 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "artifact": False,
         "max_requests_per_minute": 60,
         "deadline": 2.5,
+        "view": False,
     }
 
 

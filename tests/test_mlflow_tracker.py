@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from dqi_tracking import Query
 from dqi_tracking.trackers.base import View
-from dqi_tracking.trackers.mlflow import tracker as module
+from dqi_tracking.trackers.mlflow import listing as module
 from tests.conftest import Experiment
 from tests.mlflow_runs import (
     IN_PROCESS,

@@ -53,6 +53,8 @@ def backfill(
     which passes there were and which runs failed; and of two backfills that overlap, only one
     works at a time. Where that memory is lost or cannot be used, the backfill does without.
 
+    On MLflow, `Settings.view` also keeps a saved view "DQI" on the experiments.
+
     Parameters
     ----------
     address : str
@@ -117,6 +119,7 @@ def backfill(
     from dqi_tracking.pipeline import ScoringOptions, begin
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
+    from dqi_tracking.trackers.keeping import kept_view
 
     if reprocess not in REPROCESS:
         raise ConfigError(
@@ -171,6 +174,9 @@ def backfill(
             )
             for outcome in done:
                 note(outcome)
+            is_scored = report.counts["scored"] or report.counts["unchanged"]
+            if is_scored and settings.view and not (dry_run or stop.is_set()):
+                report.view = kept_view(tracker)
         finally:
             tracker.close()
             report.stopped = stop.is_set()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dqi_tracking.trackers.base import View
     from dqi_tracking.types import Outcome, Outcomes
 
 MAX_FAILURES = 1_000
@@ -35,6 +36,9 @@ class Report:
         Whether a stop was asked for before the end.
     seconds : float
         How long the pass took.
+    view : View or None
+        Where the tracker shows the runs sorted, if it has a saved view that the pass kept, or
+        would have had it been let.
     """
 
     n_found: int = 0
@@ -44,6 +48,7 @@ class Report:
     dry_run: bool = False
     stopped: bool = False
     seconds: float = 0.0
+    view: View | None = None
 
     def add(self, outcome: Outcome) -> None:
         """Count one run."""

@@ -9,7 +9,7 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import stop_on_signals
 from dqi_tracking.cli.options import Format
-from dqi_tracking.cli.output import Rows, outcome_row, talk
+from dqi_tracking.cli.output import Rows, outcome_row, print_table_link, say, talk
 from dqi_tracking.cli.progress import progress_bar
 from dqi_tracking.cli.status import print_status
 from dqi_tracking.cli.summary import exit_code, print_failures, print_report, sentence
@@ -76,8 +76,10 @@ def backfill(
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
+    weights: options.Weights = None,
     no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
+    no_view: options.NoView = False,
     max_requests_per_minute: options.MaxRequestsPerMinute = None,
     verbose: options.Verbose = False,
     as_json: options.AsJson = False,
@@ -141,4 +143,6 @@ def backfill(
             return stop.code
         report = one_pass(stop)
     print_report(report, form, nothing=nothing)
+    if report.view and form is Format.TABLE:
+        print_table_link(report.view, say)
     return exit_code(report, stop)

@@ -24,7 +24,7 @@ def demo(
     store = import_runs(folder)
     say(f"{store.n_imported} real runs imported into {store.uri}")
     address, uri = f"mlflow:{EXPERIMENT}", store.uri
-    code = backfill.backfill(address, tracking_uri=uri)
+    code = backfill.backfill(address, tracking_uri=uri, no_view=True)
     rank.rank(address, tracking_uri=uri)
     table = rank_table(address, settings=load_settings(tracking_uri=uri))
     if table.empty:

@@ -48,6 +48,15 @@ UnitsName = Annotated[
 DuplicatesName = Annotated[
     str | None, typer.Option("--duplicates", help="Rows of one step: last or keep.")
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE|W,W,W",
+        help="Weights of the phases: a file of `dqi weights fit`, or early, mid and late, such as "
+        "0.5,0.3,0.2.",
+    ),
+]
 Where = Annotated[
     str,
     typer.Option(
@@ -68,6 +77,9 @@ NoArtifact = Annotated[
 NoFiles = Annotated[
     bool, typer.Option("--no-files", help="Write no phases.json and no phases.html anywhere.")
 ]
+NoView = Annotated[
+    bool, typer.Option("--no-view", help='Keep no saved view "DQI" of the runs on MLflow.')
+]
 MaxRequestsPerMinute = Annotated[
     int | None, typer.Option(min=1, help="Pace of the requests to W&B.")
 ]
@@ -77,6 +89,7 @@ Verbose = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="CSV with a header.")]
 
+_log = logging.getLogger("dqi_tracking")
 _UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -130,7 +143,20 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     chosen = {name: given[name] for name in Settings.model_fields if name in given}
     if given.get("no_artifact"):
         chosen["artifact"] = False
+    if given.get("no_view"):
+        chosen["view"] = False
+    if chosen.get("weights") is not None:
+        chosen |= _weights(chosen["weights"])
     return load_settings(**chosen)
+
+
+def _weights(text: str) -> dict[str, Any]:
+    from dqi_tracking.weights_file import chosen_weights
+
+    found = chosen_weights(text)
+    if not found.is_supported:
+        _log.warning("the runs that `%s` was learned from do not support its weights", text)
+    return {"weights": found.weights, "weights_hash": found.digest}
 
 
 def since_of(text: str | None) -> int:

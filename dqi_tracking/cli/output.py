@@ -69,6 +69,12 @@ def print_link(what: str, view: View, print_line: Callable[[str], None]) -> None
         print_line(f"start its UI first: {command}")
 
 
+def print_table_link(view: View, print_line: Callable[[str], None], which: str = "") -> None:
+    """Print where the tracker shows its table of runs."""
+    how = "sorted in the tracker" if view.is_sorted else "in the tracker, to sort by `dqi`"
+    print_link(f"{which}{how}", view, print_line)
+
+
 class Rows:
     """Rows on stdout as they come, or at the end as a table.
 

@@ -9,7 +9,7 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.options import Format
-from dqi_tracking.cli.output import Rows, print_link, talk
+from dqi_tracking.cli.output import Rows, print_table_link, talk
 
 SHOWN = (
     "#",
@@ -32,19 +32,26 @@ def rank(
     where: options.Where = "",
     top: Annotated[int | None, typer.Option(min=1, help="Only the first so many.")] = None,
     tracking_uri: options.TrackingUri = None,
+    no_view: options.NoView = False,
     as_json: options.AsJson = False,
     as_csv: options.AsCsv = False,
 ) -> int:
-    """Rank runs by what is written on them; nothing is read or scored."""
+    """Rank runs by what is written on them; nothing is read or scored.
+
+    On MLflow, the saved view "DQI" is kept on the experiment.
+    """
+    settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
-    from dqi_tracking.config import load_settings
     from dqi_tracking.ranking import COLUMNS, rank_runs
     from dqi_tracking.trackers import open_tracker
+    from dqi_tracking.trackers.keeping import kept_view
 
-    tracker = open_tracker(address, settings=load_settings(tracking_uri=tracking_uri))
+    tracker = open_tracker(address, settings=settings)
     try:
         table = rank_runs(tracker, sort=sort, ascending=ascending, where=where, top=top)
-        view = tracker.view()
+        # the link is of the table alone, and a view of nothing is no use
+        keeps = settings.view and form is Format.TABLE and not table.empty
+        view = (kept_view(tracker) if keeps else None) or tracker.view()
     finally:
         tracker.close()
     rows = Rows(form, SHOWN, COLUMNS, SPARE)
@@ -59,6 +66,5 @@ def rank(
         command = "score" if address.endswith((".csv", ".parquet")) else "backfill"
         talk(f"{n_unscored:,} {runs} not scored: `dqi {command} {address}`")
     if form is Format.TABLE:
-        how = "sorted in the tracker" if view.is_sorted else "in the tracker, to sort by `dqi`"
-        print_link(how, view, talk)
+        print_table_link(view, talk, "all runs, " if where else "")
     return ExitCode.DONE

@@ -12,6 +12,7 @@ from dqi_tracking.cli.options import Format
 from dqi_tracking.cli.output import Rows, outcome_row, talk
 from dqi_tracking.cli.progress import progress_bar
 from dqi_tracking.cli.summary import exit_code, print_report
+from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
     from dqi_tracking.types import Outcome
@@ -51,6 +52,7 @@ def unscore(
             settings=settings,
             on_plan=bar.plan,
             on_outcome=note,
+            on_note=lambda text: talk(f"note: {printable(text)}"),
             stop=stop,
         )
     if form is not Format.TABLE:

@@ -33,6 +33,10 @@ class Query:
         since the epoch.
     limit : int, optional
         At most so many, the newest first.
+    columns : tuple of str
+        What else to bring along of each run, by the tracker's own names: `metrics.x`, `params.x`,
+        `tags.x` of MLflow, `summary.x`, `config.x` of W&B, a column of a curve file. ``"*"``
+        means all there are.
     """
 
     where: str = ""
@@ -40,6 +44,7 @@ class Query:
     include_running: bool = False
     since: int = 0
     limit: int | None = None
+    columns: tuple[str, ...] = ()
 
     def wants(self, ref: RunRef) -> bool:
         """Tell whether the run's status and time are among those asked for."""
@@ -91,6 +96,9 @@ class Tracker(Protocol):
     """Runs that are best read at once."""
     jobs: int
     """Runs that are best worked on at the same time, where a person does not say."""
+    keeps_view: bool
+    """Whether a backfill or a ranking keeps the saved view of its own accord: False where there is
+    none, or where only a person may ask for it."""
 
     def find(self, query: Query) -> Iterator[RunRef]:
         """Yield the runs that the query means, newest first.
@@ -147,6 +155,31 @@ class Tracker(Protocol):
 
     def view(self, ref: RunRef | None = None) -> View:
         """Return where the tracker's own UI shows the run, or the table sorted by `dqi`."""
+        ...
+
+    def save_view(self) -> View:
+        """Keep the tracker's own saved view of its runs, sorted by `dqi`, and return its page.
+
+        Nothing is written where it is there already. A tracker without such views returns what
+        `view` does.
+
+        Raises
+        ------
+        ConfigError
+            When the address is of something that has no view.
+        TrackerError
+            When the tracker does not know such views, refuses or is not reached.
+        """
+        ...
+
+    def drop_view(self) -> None:
+        """Take off the saved view, if the tracker keeps one of its own accord and it is there.
+
+        Raises
+        ------
+        TrackerError
+            When the tracker refuses or is not reached.
+        """
         ...
 
     def close(self) -> None:

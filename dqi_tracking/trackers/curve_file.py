@@ -5,6 +5,7 @@ An empty cell (null) means that nothing was logged at this step; `nan` means tha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from dqi_tracking.errors import (
     WriteRejected,
 )
 from dqi_tracking.trackers.base import Query, View
+from dqi_tracking.trackers.columns import EVERY, text_of
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.series import Series, history_of, readings
 from dqi_tracking.types import RunRef
@@ -45,6 +47,7 @@ class CurveFileTracker:
 
     batch = 16
     jobs = 1
+    keeps_view = False
 
     def __init__(self, path: Path, table: Any, settings: Settings) -> None:
         self.address = str(path)
@@ -107,6 +110,8 @@ class CurveFileTracker:
     def find(self, query: Query) -> Iterator[RunRef]:
         """Yield the runs in the order of their first row; there are no filters.
 
+        Columns are those of the file by their names, of each the run's last value.
+
         Raises
         ------
         ConfigError
@@ -119,6 +124,7 @@ class CurveFileTracker:
             if self._run is None
             else self._table.column(self._run).unique().to_pylist()
         )
+        columns = self._columns(query)
         for name in names[: query.limit]:
             yield RunRef(
                 run_id=name,
@@ -127,6 +133,7 @@ class CurveFileTracker:
                 loss_keys=self._candidates.loss,
                 grad_norm_keys=self._candidates.grad_norm,
                 step_key=self._step_key,
+                columns=columns.get(name, {}),
             )
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
@@ -155,12 +162,46 @@ class CurveFileTracker:
         del ref
         return View("", "")
 
+    def save_view(self) -> View:
+        """Return nothing: there is no UI."""
+        return self.view()
+
+    def drop_view(self) -> None:
+        """Do nothing: there is no view."""
+
     def close(self) -> None:
         """Forget nothing: the table goes with the object."""
 
     def _history(self, ref: RunRef) -> History:
         rows = self._rows(ref)
         return history_of(ref, lambda key: self._series(rows, key))
+
+    def _columns(self, query: Query) -> dict[str, dict[str, str]]:
+        """Return the columns asked for of each run, by its name."""
+        own = (self._step, self._run)
+        names = [name for name in self._table.column_names if name not in own]
+        if EVERY not in query.columns:
+            names = [name for name in names if name in query.columns]
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        for name in names:
+            for run, value in self._last(name):
+                found[run][name] = text_of(value)
+        return found
+
+    def _last(self, name: str) -> Iterator[tuple[str, Any]]:
+        """Yield the last value of a column for each run."""
+        rows = self._table.filter(self._table.column(name).is_valid())
+        if not rows.num_rows:
+            return
+        if self._run is None:
+            yield self._path.stem, rows.column(name)[-1].as_py()
+            return
+        coded = rows.column(self._run).combine_chunks().dictionary_encode()
+        last = np.zeros(len(coded.dictionary), dtype=np.intp)
+        # of one run's rows the last assignment stays
+        last[coded.indices.to_numpy()] = np.arange(rows.num_rows)
+        values = rows.column(name).take(last).to_pylist()
+        yield from zip(coded.dictionary.to_pylist(), values, strict=True)
 
     def _rows(self, ref: RunRef) -> Any:
         if self._run is None:

@@ -10,6 +10,7 @@ import numpy as np
 from dqi_tracking.config import Settings, load_settings
 from dqi_tracking.errors import ConfigError, RunNotFound
 from dqi_tracking.trackers.base import Query, View
+from dqi_tracking.trackers.columns import columns_of
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.series import Series, history_of, readings
 from dqi_tracking.types import RunRef
@@ -34,6 +35,7 @@ class MemoryRun:
     metrics: dict[str, list[tuple[float, float]]] = field(
         default_factory=dict[str, list[tuple[float, float]]]
     )
+    params: dict[str, str] = field(default_factory=dict[str, str])
     stamp: Stamp | None = None
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     n_writes: int = 0
@@ -59,6 +61,7 @@ class MemoryTracker:
     address = "memory:"
     batch = 16
     jobs = 1
+    keeps_view = False
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.runs: dict[str, MemoryRun] = {}
@@ -72,16 +75,20 @@ class MemoryTracker:
         status: str = "FINISHED",
         started: int = 0,
         ended: int = 0,
+        params: Mapping[str, str] | None = None,
         **metrics: Iterable[tuple[float, float]],
     ) -> MemoryRun:
-        """Add a run with its metrics, each as (step, value) pairs."""
+        """Add a run with its metrics, each as (step, value) pairs, and its params."""
         run = MemoryRun(run_id, name or run_id, status=status, started=started, ended=ended)
+        run.params = dict(params or {})
         run.metrics = {key: list(points) for key, points in metrics.items()}
         self.runs[run_id] = run
         return run
 
     def find(self, query: Query) -> Iterator[RunRef]:
         """Yield the runs, the latest started first. There is no filter language.
+
+        Columns are `metrics.x` (the last value) and `params.x`.
 
         Raises
         ------
@@ -91,7 +98,7 @@ class MemoryTracker:
         if query.where:
             raise ConfigError("the memory tracker has no filters", fix="leave `where` out")
         newest_first = sorted(self.runs.values(), key=lambda run: run.started, reverse=True)
-        refs = [ref for run in newest_first if query.wants(ref := self._ref(run))]
+        refs = [ref for run in newest_first if query.wants(ref := self._ref(run, query))]
         yield from refs[: query.limit]
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
@@ -116,6 +123,13 @@ class MemoryTracker:
         del ref
         return View("", "")
 
+    def save_view(self) -> View:
+        """Return nothing: there is no UI."""
+        return self.view()
+
+    def drop_view(self) -> None:
+        """Do nothing: there is no view."""
+
     def close(self) -> None:
         """Keep the runs: they live as long as the object."""
 
@@ -130,7 +144,7 @@ class MemoryTracker:
             )
         return self.runs[ref.run_id]
 
-    def _ref(self, run: MemoryRun) -> RunRef:
+    def _ref(self, run: MemoryRun, query: Query) -> RunRef:
         candidates = self._keys.candidates(list(run.metrics))
         return RunRef(
             run_id=run.run_id,
@@ -148,7 +162,13 @@ class MemoryTracker:
                 if run.metrics[key]
             },
             stamp=run.stamp,
+            columns=_columns(run, query),
         )
+
+
+def _columns(run: MemoryRun, query: Query) -> dict[str, str]:
+    last = {key: float(points[-1][1]) for key, points in run.metrics.items() if points}
+    return columns_of(query.columns, {"metrics": last, "params": run.params})
 
 
 def _series(run: MemoryRun, key: str) -> Series:

@@ -21,14 +21,24 @@ class Harness(ABC):
     """Runs in one store behind one tracker.
 
     `cannot` says of what the store does not hold why that is so; a test that needs it is skipped.
+    The columns say under which names a listing brings metrics and params along.
     """
 
     address: str
     cannot: Mapping[str, str] = {}
+    metric_column = "metrics.{}"
+    param_column = "params.{}"
     given: Mapping[str, Any] = {}
 
     @abstractmethod
-    def add(self, name: str, metrics: Mapping[str, Points], *, status: str = "FINISHED") -> str:
+    def add(
+        self,
+        name: str,
+        metrics: Mapping[str, Points],
+        *,
+        status: str = "FINISHED",
+        params: Mapping[str, str] | None = None,
+    ) -> str:
         """Put a run in, younger than those before, with things of a person's; return its id."""
 
     @abstractmethod
@@ -53,6 +63,10 @@ class Harness(ABC):
 
     def n_histories(self) -> int:
         """Return how many histories were asked for so far."""
+        return pytest.skip("nothing stands between this tracker and its files to count")
+
+    def n_requests(self) -> int:
+        """Return how often the store was asked for anything so far."""
         return pytest.skip("nothing stands between this tracker and its files to count")
 
     def filter_for(self, name: str) -> str | None:

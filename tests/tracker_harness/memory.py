@@ -38,11 +38,19 @@ class MemoryHarness(Harness):
         SharedMemory.store.clear()
         SharedMemory.n_read = 0
 
-    def add(self, name: str, metrics: Mapping[str, Points], *, status: str = "FINISHED") -> str:
+    def add(
+        self,
+        name: str,
+        metrics: Mapping[str, Points],
+        *,
+        status: str = "FINISHED",
+        params: Mapping[str, str] | None = None,
+    ) -> str:
         started = 1_000_000 * (len(SharedMemory.store) + 1)
         ended = 0 if status == "RUNNING" else started + 1_000
         run = MemoryRun(f"id-{name}", name, status=status, started=started, ended=ended)
         run.metrics = {key: list(points) for key, points in metrics.items()}
+        run.params = dict(params or {})
         SharedMemory.store[run.run_id] = run
         return run.run_id
 

@@ -27,7 +27,7 @@ class Statements:
     """Counts what MLflow asks its database in this process."""
 
     def __init__(self) -> None:
-        self.n_histories = self.n_changes = 0
+        self.n_histories = self.n_changes = self.n_statements = 0
         event.listen(Engine, "before_cursor_execute", self._note)
 
     def close(self) -> None:
@@ -37,6 +37,7 @@ class Statements:
         self, connection: object, cursor: object, statement: str, parameters: Any, *_: object
     ) -> None:
         words = statement.split()
+        self.n_statements += 1
         self.n_changes += words[0].upper() in CHANGES
         given = parameters.values() if isinstance(parameters, dict) else parameters
         # the listing reads `latest_metrics`; of no run, the columns are looked for at the opening
@@ -59,12 +60,20 @@ class MlflowHarness(Harness):
         self.address = f"mlflow:{experiment.name}"
         self.given = {"tracking_uri": uri}
 
-    def add(self, name: str, metrics: Mapping[str, Points], *, status: str = "FINISHED") -> str:
+    def add(
+        self,
+        name: str,
+        metrics: Mapping[str, Points],
+        *,
+        status: str = "FINISHED",
+        params: Mapping[str, str] | None = None,
+    ) -> str:
         self._n_runs += 1
         start = START + self._n_runs * 24 * HOUR
         tags = {"mine": "yes", "dqi.mine": "yes", "mlflow.note.content": "by hand"}
         run = self._client.create_run(self._experiment, start, tags, run_name=name).info.run_id
-        self._client.log_param(run, "lr", 0.1)
+        for key, value in {"lr": "0.1", **(params or {})}.items():
+            self._client.log_param(run, key, value)
         self._client.log_text(run, "of a person", f"{FOLDER}/notes.txt")
         for key, points in {**metrics, "dqi_mine": [(0, 0.5)]}.items():
             self._log(run, key, points, start)
@@ -103,6 +112,12 @@ class MlflowHarness(Harness):
         if isinstance(counted, Statements):
             return counted.n_histories
         return history_requests(counted)
+
+    def n_requests(self) -> int:
+        counted = self._counted
+        if isinstance(counted, Statements):
+            return counted.n_statements
+        return sum(counted.counts.values())
 
     def filter_for(self, name: str) -> str | None:
         return f"attributes.run_name = '{name}'"

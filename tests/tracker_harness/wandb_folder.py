@@ -18,18 +18,28 @@ class WandbFolderHarness(Harness):
         "running": "a file does not tell a run that goes on from one that was cut short",
     }
 
+    metric_column = "summary.{}"
+    param_column = "config.{}"
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "wandb"
         self._folder.mkdir()
         self._made = folder / "made"
         self._metrics: dict[str, dict[str, Points]] = {}
-        self._told: dict[str, tuple[str, int]] = {}
+        self._told: dict[str, tuple[str, int, dict[str, str]]] = {}
         self.address = str(self._folder)
 
-    def add(self, name: str, metrics: Mapping[str, Points], *, status: str = "FINISHED") -> str:
+    def add(
+        self,
+        name: str,
+        metrics: Mapping[str, Points],
+        *,
+        status: str = "FINISHED",
+        params: Mapping[str, str] | None = None,
+    ) -> str:
         run = f"id{len(self._metrics)}"
         self._metrics[run] = {key: list(points) for key, points in metrics.items()}
-        self._told[run] = name, int(status == "FAILED")
+        self._told[run] = name, int(status == "FAILED"), dict(params or {})
         place = self._path(run).parent
         (place / FOLDER).mkdir(parents=True)
         (place / FOLDER / "notes.txt").write_text("of a person")
@@ -66,8 +76,10 @@ class WandbFolderHarness(Harness):
     def _logged(self, run: str) -> Path:
         shutil.rmtree(self._made, ignore_errors=True)
         self._made.mkdir(parents=True)
-        name, exit_code = self._told[run]
-        logged = wandb.init(mode="offline", dir=str(self._made), id=run, name=name, project="p")
+        name, exit_code, params = self._told[run]
+        logged = wandb.init(
+            mode="offline", dir=str(self._made), id=run, name=name, project="p", config=params
+        )
         for row in rows_of(self._metrics[run]):
             step = row.pop("_step")
             logged.log(row, step=step)

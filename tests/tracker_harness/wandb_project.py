@@ -24,10 +24,20 @@ class WandbHarness(Harness):
     address = f"wandb:{PATH}"
     cannot = {"negative steps": "W&B counts steps from 0"}  # noqa: RUF012
 
+    metric_column = "summary.{}"
+    param_column = "config.{}"
+
     def __init__(self, server: WandbServer) -> None:
         self._server = server
 
-    def add(self, name: str, metrics: Mapping[str, Points], *, status: str = "FINISHED") -> str:
+    def add(
+        self,
+        name: str,
+        metrics: Mapping[str, Points],
+        *,
+        status: str = "FINISHED",
+        params: Mapping[str, str] | None = None,
+    ) -> str:
         rows = rows_of(metrics)
         last = {key: value for row in rows for key, value in row.items()}
         self._server.add_run(
@@ -37,7 +47,7 @@ class WandbHarness(Harness):
             state=status.lower(),
             history=rows,
             summary=last | {"best": 0.5, "dqi_mine": "yes", "of": {"a": {"person": [1, None]}}},
-            config={"lr": 0.1},
+            config={"lr": 0.1, **(params or {})},
             tags=["mine"],
             notes="by hand",
             group="people",
@@ -73,6 +83,9 @@ class WandbHarness(Harness):
 
     def n_histories(self) -> int:
         return self._server.counts[READING]
+
+    def n_requests(self) -> int:
+        return sum(self._server.counts.values())
 
     def filter_for(self, name: str) -> str | None:
         return f'{{"display_name": "{name}"}}'

@@ -29,10 +29,14 @@ class Behaviour:
     `parquet_nested`: nested dictionaries in parquet as "struct" columns, in which the client
     finds no `a.b`, or as "flat" ones.
     `exact_pages`: a page of history holds all rows of its steps, rather than at most `samples`.
+    `keeps_view_names`: a new view is stored under the name that the client gives it.
+    `filters_views`: views are listed by the name that is asked for, rather than all of them.
     """
 
     ne_matches_absent: bool = False
     nonfinite: str = "strings"
     parquet_nested: str = "struct"
     exact_pages: bool = True
+    keeps_view_names: bool = True
+    filters_views: bool = True
     features: frozenset[str] = field(default=FEATURES)

@@ -24,7 +24,7 @@ from graphql import (
 
 from tests.wandb_server.store import Refused
 
-SCHEMA = ("schema.graphql", "artifacts.graphql", "mutations.graphql")
+SCHEMA = ("schema.graphql", "artifacts.graphql", "mutations.graphql", "views.graphql")
 WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 

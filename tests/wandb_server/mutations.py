@@ -9,6 +9,7 @@ from tests.wandb_server.artifact_mutations import ArtifactMutations
 from tests.wandb_server.queries import ProjectView, Queries
 from tests.wandb_server.run_view import RunView
 from tests.wandb_server.store import Refused, Run, RunFile, opaque
+from tests.wandb_server.views import ViewMutations
 
 TEXT = {
     "display_name": "display_name",
@@ -34,7 +35,7 @@ def change(run: Run, values: dict[str, Any]) -> None:
         run.summary = json.loads(values["summary_metrics"])
 
 
-class Root(ArtifactMutations, Queries):
+class Root(ArtifactMutations, ViewMutations, Queries):
     """The fields of `Query` and of `Mutation`: the root of every request."""
 
     def upsert_model(self, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.wandb_server import artifact_view
+from tests.wandb_server import artifact_view, views
 from tests.wandb_server.context import Context
 from tests.wandb_server.filters import select
 from tests.wandb_server.nodes import entity_node
@@ -58,6 +58,15 @@ class ProjectView:
     ) -> dict[str, Any]:
         found = self._select(filters, order)
         return connection(found, lambda run: RunView(self._context, run), after, first)
+
+    def all_views(
+        self,
+        view_type: str | None = None,
+        view_name: str | None = None,
+        user_name: str | None = None,
+    ) -> dict[str, Any]:
+        wanted = view_name if self._context.behaviour.filters_views else None
+        return views.listed(self._project, view_type, wanted)
 
     def artifact_collection(self, name: str) -> artifact_view.CollectionView | None:
         found = self._project.collections.get(name)

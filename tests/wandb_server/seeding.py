@@ -9,7 +9,16 @@ from typing import Any
 
 from tests.wandb_server.blobs import Blobs
 from tests.wandb_server.history import step_of
-from tests.wandb_server.store import Artifact, Project, Row, Run, RunFile, Store, opaque
+from tests.wandb_server.store import (
+    Artifact,
+    Project,
+    Row,
+    Run,
+    RunFile,
+    SavedView,
+    Store,
+    opaque,
+)
 
 
 class Seeding:
@@ -134,3 +143,19 @@ class Seeding:
         """Delete a run, as somebody else does."""
         with self.store.lock:
             self.store.delete_run(self.live(project, run_id))
+
+    def add_view(self, project: str, name: str, spec: str = "{}", **given: str) -> SavedView:
+        """Save a view, as somebody else does."""
+        with self.store.lock:
+            view_id = opaque("View", self.store.number())
+            view = SavedView(view_id, name, "project-view", self.store.seed_time(), spec=spec)
+            for attribute, value in given.items():
+                setattr(view, attribute, value)
+            self.store.projects[self.entity, project].views[view.id] = view
+            return view
+
+    def views(self, project: str, *, entity: str | None = None) -> list[SavedView]:
+        """Return copies of a project's saved views, the first made first."""
+        with self.store.lock:
+            found = self.store.projects[entity or self.entity, project].views
+            return [copy.copy(view) for view in found.values()]

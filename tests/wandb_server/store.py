@@ -122,6 +122,20 @@ class Collection:
 
 
 @dataclass
+class SavedView:
+    """A saved view of a project; `name` is what its link calls it, `spec` is the app's own JSON."""
+
+    id: str
+    name: str
+    type: str
+    created_at: datetime
+    updated_at: datetime = EPOCH
+    display_name: str = ""
+    description: str = ""
+    spec: str = "{}"
+
+
+@dataclass
 class Project:
     """A project; a `private` one of another entity is hidden, other foreign ones are read-only."""
 
@@ -133,6 +147,7 @@ class Project:
     runs: dict[str, Run] = field(default_factory=dict, repr=False)
     deleted: set[str] = field(default_factory=set)
     collections: dict[str, Collection] = field(default_factory=dict, repr=False)
+    views: dict[str, SavedView] = field(default_factory=dict, repr=False)
 
     @property
     def id(self) -> str:

@@ -11,14 +11,17 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dqi_tracking.names import FACTS
+from dqi_tracking.trackers.columns import keys_of
 from dqi_tracking.trackers.mlflow.erasing import TAG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
 PAGE = 250
+
+_OURS = tuple(f"{TAG}{fact}" for fact in FACTS)
 
 
 class Latest(NamedTuple):
@@ -30,7 +33,7 @@ class Latest(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """One run of the listing, with our own tags alone."""
+    """One run of the listing; by SQL with our own tags and what was asked for alone."""
 
     run_id: str
     name: str
@@ -40,6 +43,7 @@ class Listed(NamedTuple):
     ended: int
     latest: Mapping[str, Latest]
     tags: Mapping[str, str]
+    params: Mapping[str, str]
 
 
 class SqlListing:
@@ -82,12 +86,18 @@ class SqlListing:
             last.run_uuid, last.key, last.value, last.step, last.timestamp, last.is_nan
         ).where(last.run_uuid.in_(these))
         tag = table("tags", "run_uuid", "key", "value")
-        ours = [f"{TAG}{fact}" for fact in FACTS]
-        self._tags = sa.select(tag.run_uuid, tag.key, tag.value).where(
-            tag.run_uuid.in_(these), tag.key.in_(ours)
+        param = table("params", "run_uuid", "key", "value")
+        self._every_tag, self._every_param = (
+            sa.select(each.run_uuid, each.key, each.value).where(each.run_uuid.in_(these))
+            for each in (tag, param)
         )
+        keys = sa.bindparam("keys", expanding=True)
+        self._tags = self._every_tag.where(tag.key.in_(keys))
+        self._params = self._every_param.where(param.key.in_(keys))
 
-    def pages(self, experiments: Sequence[str], *, finished: bool) -> Iterator[list[Listed]]:
+    def pages(
+        self, experiments: Sequence[str], *, finished: bool, columns: Sequence[str] = ()
+    ) -> Iterator[list[Listed]]:
         """Yield the active runs of experiments, newest first.
 
         Parameters
@@ -96,17 +106,18 @@ class SqlListing:
             Ids.
         finished : bool
             Only those whose status is `FINISHED`.
+        columns : sequence of str
+            As in `Query`: tags and params that are brought along.
         """
         statement = self._finished if finished else self._all
         with self._engine.connect() as connection:
             asked = {"experiments": [int(each) for each in experiments]}
             ids = [row[0] for row in connection.execute(statement, asked)]
         for first in range(0, len(ids), PAGE):
-            yield self._page(ids[first : first + PAGE])
+            yield self._page(ids[first : first + PAGE], columns)
 
-    def _page(self, ids: list[str]) -> list[Listed]:
+    def _page(self, ids: list[str], columns: Sequence[str]) -> list[Listed]:
         latest: dict[str, dict[str, Latest]] = defaultdict(dict)
-        tags: dict[str, dict[str, str]] = defaultdict(dict)
         with self._engine.connect() as connection:
             rows = connection.execute(self._runs, {"runs": ids})
             runs: dict[str, Any] = {row[0]: row for row in rows}
@@ -114,8 +125,8 @@ class SqlListing:
                 self._latest, {"runs": ids}
             ):
                 latest[run][key] = Latest(math.nan if is_nan else float(value), step, time)
-            for run, key, value in connection.execute(self._tags, {"runs": ids}):
-                tags[run][key] = value
+            tags = self._texts(connection, ids, "tags", keys_of(columns, "tags"))
+            params = self._texts(connection, ids, "params", keys_of(columns, "params"))
         return [
             Listed(
                 run_id,
@@ -126,8 +137,24 @@ class SqlListing:
                 ended or 0,
                 latest[run_id],
                 tags[run_id],
+                params[run_id],
             )
             for run_id, name, experiment, status, started, ended in (
                 runs[each] for each in ids if each in runs
             )
         ]
+
+    def _texts(
+        self, connection: Connection, ids: list[str], holder: str, keys: tuple[str, ...] | None
+    ) -> Mapping[str, Mapping[str, str]]:
+        """Return tags or params of runs: those keys (of tags also our own), or all for None."""
+        every, some = {
+            "tags": (self._every_tag, self._tags),
+            "params": (self._every_param, self._params),
+        }[holder]
+        texts: dict[str, dict[str, str]] = defaultdict(dict)
+        asked = {"runs": ids, "keys": [*(keys or ()), *(_OURS if holder == "tags" else ())]}
+        if keys is None or asked["keys"]:
+            for run, key, value in connection.execute(every if keys is None else some, asked):
+                texts[run][key] = value
+        return texts

@@ -104,8 +104,8 @@ def _check_database(uri: str) -> None:
     except (ArgumentError, NoSuchModuleError, ImportError) as error:
         raise ConfigError(
             f"the tracking URI `{uri}` cannot be opened: {error}",
-            fix="install the database's driver (`pip install psycopg` for PostgreSQL, `pymysql` for "
-            "MySQL), or correct the URI",
+            fix="install the database's driver (for PostgreSQL `pip install psycopg`, for MySQL "
+            "`pip install pymysql`), or correct the URI",
         ) from error
     except DBAPIError as error:
         raise _refusal(uri, error) from error

@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import os
-import shlex
-from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
-from dqi_tracking.errors import ConfigError, ReadRejected, WriteRejected, masked
-from dqi_tracking.names import FACTS, METRICS
-from dqi_tracking.trackers.base import Query, View
+from dqi_tracking.errors import ConfigError, WriteRejected, masked
+from dqi_tracking.trackers.base import Query
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.mlflow.artifacts import put_files
 from dqi_tracking.trackers.mlflow.erasing import TAG, take_off
 from dqi_tracking.trackers.mlflow.experiments import named_experiments
 from dqi_tracking.trackers.mlflow.failures import translated
+from dqi_tracking.trackers.mlflow.listing import Listing, listed, listed_columns, stamp_of
+from dqi_tracking.trackers.mlflow.pages import Pages
 from dqi_tracking.trackers.mlflow.reading import Reader
-from dqi_tracking.trackers.mlflow.sql_listing import Latest, Listed
-from dqi_tracking.trackers.mlflow.store import check_store, is_file_store
-from dqi_tracking.types import RunRef, Stamp
+from dqi_tracking.trackers.mlflow.shared_view import SharedView
+from dqi_tracking.trackers.mlflow.store import check_store
+from dqi_tracking.types import RunRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment
 
     from dqi_tracking.config import Settings
-    from dqi_tracking.trackers.base import Reading
+    from dqi_tracking.trackers.base import Reading, View
+    from dqi_tracking.trackers.mlflow.sql_listing import Listed
+    from dqi_tracking.types import Stamp
 
-PAGE = 250
-"""Runs a request of the listing: no slower than 1,000, and a page of runs with many metrics stays
-small."""
 BATCH = 40
 """Runs a chunk: two of the largest requests for histories."""
 SERVER_JOBS = 2
-EXPERIMENTS_A_REQUEST = 50
 STEP = 0
 """Step of everything written: MLflow shows the largest (step, timestamp, value) of a metric, so
 with one fixed step a newer score shows, be it lower."""
@@ -66,6 +62,8 @@ class MlflowTracker:
         A single run; empty for those of the experiment.
     """
 
+    keeps_view = True
+
     def __init__(
         self,
         client: MlflowClient,
@@ -84,10 +82,14 @@ class MlflowTracker:
         self._artifact = settings.artifact
         self._experiment = experiment
         self._run_id = run_id
-        self._names: dict[str, str] = {}
+        self._found: dict[str, Experiment] = {}
+        self._to_score: set[str] = set()
         # a database answers or breaks off; a server, or what stands before it, may drip for ever
         self._seconds = settings.deadline if uri.startswith("http") else None
         self._reader = Reader(client, uri, self._experiments, self._seconds)
+        self._listing = Listing(client, self._reader, self.address, self._seconds)
+        self._pages = Pages(uri)
+        self._shared_view = SharedView(client, uri, self.address, self._seconds)
 
     @classmethod
     def open(cls, address: str, settings: Settings) -> MlflowTracker:
@@ -118,17 +120,16 @@ class MlflowTracker:
     def find(self, query: Query) -> Iterator[RunRef]:
         """Yield the runs that the query means, newest first within an experiment.
 
-        `query.where` is MLflow's own search language.
+        `query.where` is MLflow's own search language; `query.columns` are `metrics.x` (the last
+        value), `params.x` and `tags.x`.
         """
         if self._run_id:
-            yield self._single()
+            yield self._single(query)
             return
-        with translated("list the experiments", self.address):
-            found = named_experiments(self._client, self._experiment, self.address)
-            self._names = {experiment.experiment_id: experiment.name for experiment in found}
+        self._find_experiments()
         left = query.limit
-        for run in self._search(query):
-            ref = self._ref(run)
+        for run in self._listing.runs(list(self._found), query):
+            ref = self._ref(run, query)
             if not query.wants(ref):
                 continue
             if left is not None:
@@ -168,77 +169,69 @@ class MlflowTracker:
 
     def view(self, ref: RunRef | None = None) -> View:
         """Return the page of the run, or the experiment's table sorted by `dqi`."""
-        served = self._uri.startswith(("http://", "https://"))
-        base = self.address.replace("***@", "").rstrip("/") if served else "http://127.0.0.1:5000"
-        allow = "MLFLOW_ALLOW_FILE_STORE=true " if is_file_store(self._uri) else ""
-        uri = shlex.quote(self.address)
-        command = "" if served else f"{allow}mlflow ui --backend-store-uri {uri}"
         ids = self._experiments()
         if ref is not None and ref.group in ids:
-            page = f"experiments/{ids[ref.group]}/runs/{quote(ref.run_id)}"
-        elif len(ids) == 1:
-            page = (
-                f"experiments/{next(iter(ids.values()))}/runs"
-                "?orderByKey=metrics.%60dqi%60&orderByAsc=false"
-            )
-        else:
-            page = "experiments"
-        return View(f"{base}/#/{page}", command)
+            return self._pages.run(ids[ref.group], ref.run_id)
+        if len(ids) == 1:
+            return self._pages.table(next(iter(ids.values())))
+        return self._pages.experiments()
+
+    def save_view(self) -> View:
+        """Keep the view `DQI` on each experiment that holds a run with something to score."""
+        experiments = self._shown()
+        self._shared_view.save(experiments)
+        if len(self._found) != 1:
+            return self.view()
+        return self._pages.saved(experiments[0].experiment_id)
+
+    def drop_view(self) -> None:
+        """Take the view `DQI` off the experiments; the address of one run leaves it there."""
+        if self._run_id:
+            return
+        if not self._found:
+            self._find_experiments()
+        self._shared_view.drop(self._found.values())
 
     def close(self) -> None:
         """Close what reading opened; MLflow shares its own connections in the process."""
         self._reader.close()
 
-    def _single(self) -> RunRef:
+    def _single(self, query: Query) -> RunRef:
         run = self._reader.active_run(self._run_id)
         with translated("find the experiment", self.address):
             experiment = self._client.get_experiment(run.info.experiment_id)
-        self._names = {experiment.experiment_id: experiment.name}
-        return self._ref(_listed(run))
+        self._found = {experiment.experiment_id: experiment}
+        return self._ref(listed(run), query)
+
+    def _find_experiments(self) -> None:
+        with translated("list the experiments", self.address):
+            found = named_experiments(self._client, self._experiment, self.address)
+        self._found = {experiment.experiment_id: experiment for experiment in found}
 
     def _experiments(self) -> dict[str, str]:
-        return {name: identifier for identifier, name in self._names.items()}
+        return {experiment.name: number for number, experiment in self._found.items()}
 
-    def _search(self, query: Query) -> Iterator[Listed]:
-        from mlflow.entities import ViewType
+    def _shown(self) -> list[Experiment]:
+        """Return the experiment of the address, or of all those whose listing had a loss."""
+        if not self._found:
+            # of one experiment the runs do not matter, so the first page of them is enough
+            limit = 0 if self._experiment else None
+            for _ in self.find(Query(limit=limit)):
+                pass
+        if len(self._found) == 1:
+            return list(self._found.values())
+        return [each for number, each in self._found.items() if number in self._to_score]
 
-        only_finished = not (query.include_failed or query.include_running)
-        finished = "attributes.status = 'FINISHED'" if only_finished else ""
-        where = " and ".join(part for part in (query.where, finished) if part)
-        refused = ReadRejected, "correct the filter: https://mlflow.org/docs/latest/search-runs"
-        identifiers = list(self._names)
-        listing = None if query.where else self._reader.listing()
-        for first in range(0, len(identifiers), EXPERIMENTS_A_REQUEST):
-            some = identifiers[first : first + EXPERIMENTS_A_REQUEST]
-            if listing is not None:
-                with translated("list the runs", self.address):
-                    for listed in listing.pages(some, finished=only_finished):
-                        yield from listed
-                continue
-            token: str | None = None
-            while True:
-                ask = partial(
-                    self._client.search_runs,
-                    some,
-                    where,
-                    ViewType.ACTIVE_ONLY,
-                    max_results=PAGE,
-                    order_by=["attributes.start_time DESC"],
-                    page_token=token,
-                )
-                with translated("list the runs", self.address, rejected=refused):
-                    page = Deadline(self._seconds, "list the runs", "").call(ask)
-                yield from map(_listed, page)
-                token = page.token
-                if not token:
-                    break
-
-    def _ref(self, run: Listed) -> RunRef:
+    def _ref(self, run: Listed, query: Query) -> RunRef:
         candidates = self._keys.candidates(list(run.latest))
+        stamp = stamp_of(run.tags, run.latest)
+        if stamp or candidates.loss or candidates.grad_norm:
+            self._to_score.add(run.experiment_id)
+        experiment = self._found.get(run.experiment_id)
         return RunRef(
             run_id=run.run_id,
             name=run.name,
-            group=self._names.get(run.experiment_id, run.experiment_id),
+            group=experiment.name if experiment else run.experiment_id,
             status=run.status,
             started=run.started,
             ended=run.ended,
@@ -250,32 +243,6 @@ class MlflowTracker:
                 for key in sorted({*candidates.metrics, candidates.step} - {""})
                 if (metric := run.latest[key])
             },
-            stamp=_stamp(run.tags, run.latest),
+            stamp=stamp,
+            columns=listed_columns(run, query),
         )
-
-
-def _listed(run: Run) -> Listed:
-    # the only public way to a metric's step and timestamp
-    metrics = run.data.to_proto().metrics
-    return Listed(
-        run.info.run_id,
-        run.info.run_name or "",
-        run.info.experiment_id,
-        str(run.info.status),
-        run.info.start_time or 0,
-        run.info.end_time or 0,
-        {each.key: Latest(each.value, each.step, each.timestamp) for each in metrics},
-        run.data.tags,
-    )
-
-
-def _stamp(tags: Mapping[str, str], latest: Mapping[str, Latest]) -> Stamp | None:
-    facts = {fact: tags[f"{TAG}{fact}"] for fact in FACTS if f"{TAG}{fact}" in tags}
-    ours = {key: latest[key] for key in METRICS if key in latest}
-    if not facts and not ours:
-        return None
-    return Stamp(
-        metrics={key: float(metric.value) for key, metric in ours.items()},
-        facts=facts,
-        timestamp=max((int(metric.timestamp) for metric in ours.values()), default=0),
-    )

@@ -6,11 +6,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dqi_tracking.trackers.base import RUNNING
+from dqi_tracking.trackers.columns import columns_of
 from dqi_tracking.trackers.summary import from_summary
 from dqi_tracking.types import RunRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from dqi_tracking.trackers.keys import KeyResolver
 
@@ -21,7 +22,7 @@ _SERIES_TYPES = frozenset({"number", "string", "boolean"})
 """Types of values that make a series; W&B keeps NaN and infinity as strings."""
 
 
-def ref_of(run: Any, resolver: KeyResolver) -> RunRef:
+def ref_of(run: Any, resolver: KeyResolver, columns: Sequence[str] = ()) -> RunRef:
     """Return the line of the listing that a run of the public API is.
 
     Parameters
@@ -29,6 +30,8 @@ def ref_of(run: Any, resolver: KeyResolver) -> RunRef:
     run : wandb.apis.public.Run
         Loaded in full.
     resolver : KeyResolver
+    columns : sequence of str
+        As in `Query`: `summary.x`, `config.x`.
 
     Returns
     -------
@@ -57,7 +60,14 @@ def ref_of(run: Any, resolver: KeyResolver) -> RunRef:
         listed=bool(keys) or not rows,
         latest=latest | {LAST_STEP: str(known.get("lastStep", -1))},
         stamp=from_summary(run.summary_metrics),
+        columns=_columns(run, columns),
     )
+
+
+def _columns(run: Any, names: Sequence[str]) -> dict[str, str]:
+    if not names:
+        return {}
+    return columns_of(names, {"summary": run.summary_metrics, "config": run.config})
 
 
 def n_listed(ref: RunRef, key: str) -> int | None:

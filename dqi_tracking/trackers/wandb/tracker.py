@@ -26,6 +26,7 @@ from dqi_tracking.trackers.wandb.files import attach, detach
 from dqi_tracking.trackers.wandb.history import HistoryReader
 from dqi_tracking.trackers.wandb.listing import ref_of
 from dqi_tracking.trackers.wandb.summary import SummaryWriter
+from dqi_tracking.trackers.wandb.workspace import save_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +55,8 @@ class WandbTracker:
     batch = 4
     jobs = 4
     """Runs wait for a far server most of the time."""
+    keeps_view = False
+    """A saved view is made when it is asked for: it needs a package more, and others see it."""
 
     def __init__(self, client: Client, settings: Settings, *, run_id: str = "") -> None:
         self.address = client.address
@@ -91,14 +94,15 @@ class WandbTracker:
     def find(self, query: Query) -> Iterator[RunRef]:
         """Yield the runs that the query means, newest first.
 
-        `query.where` is W&B's own filter, a JSON object such as ``{"config.lr": 0.1}``.
+        `query.where` is W&B's own filter, a JSON object such as ``{"config.lr": 0.1}``;
+        `query.columns` are `summary.x` and `config.x`, with dots into dictionaries.
         """
         filters = {"name": self._run_id} if self._run_id else _filters(query)
         left = query.limit
         for run in self._listed(filters):
             if WRITER in (run.id, run.job_type):
                 continue
-            ref = ref_of(run, self._keys)
+            ref = ref_of(run, self._keys, query.columns)
             if not self._run_id and not query.wants(ref):
                 continue
             if left is not None:
@@ -140,6 +144,29 @@ class WandbTracker:
         if ref is None:
             return View(f"{self._client.url}/table", "", is_sorted=False)
         return View(str(self._client.run(ref.run_id).url), "")
+
+    def save_view(self) -> View:
+        """Make or update the project's saved view "DQI", and return its link.
+
+        Raises
+        ------
+        ConfigError
+            When the address is a single run's, or `wandb-workspaces` is not installed.
+        TrackerError
+            When W&B refuses or does not answer.
+        """
+        if self._run_id:
+            raise ConfigError(
+                "a view is saved for a project, not for a run",
+                fix="leave the run's id out: wandb:ENTITY/PROJECT",
+            )
+        deadline = Deadline(self._seconds, "save the view", "")
+        fix = f"delete the view if there is one ({self._client.url}), and run this again"
+        with translated("save the view", self.address, rejected=(WriteRejected, fix)):
+            return View(save_workspace(self._client, self._pace, deadline), "")
+
+    def drop_view(self) -> None:
+        """Leave a saved view where it is: only a person has it made, and others may use it."""
 
     def close(self) -> None:
         """Verify the last write, end the run that logs Artifacts, and let go of the client."""

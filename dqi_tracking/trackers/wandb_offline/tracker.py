@@ -11,6 +11,7 @@ from dqi_tracking.errors import ConfigError, DQIError, RunNotFound
 from dqi_tracking.trackers.base import Query, Reading, View
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.wandb_offline.beside import erase_beside, read_stamp, write_beside
+from dqi_tracking.trackers.wandb_offline.columns import read_columns
 from dqi_tracking.trackers.wandb_offline.content import history_from, read_content
 from dqi_tracking.trackers.wandb_offline.folder import LogFile, log_files, refused, shown
 from dqi_tracking.trackers.wandb_offline.records import Head, end_of, head_of
@@ -36,6 +37,7 @@ class WandbOfflineTracker:
 
     batch = 16
     jobs = 1
+    keeps_view = False
 
     def __init__(self, address: str, settings: Settings) -> None:
         self.address = shown(address)
@@ -65,6 +67,9 @@ class WandbOfflineTracker:
         from one that goes on, and reading says so. A file whose head cannot be read is listed by
         its name, and a folder that cannot be listed by its path.
 
+        Columns are `summary.x` and `config.x`; for them alone files are read to their ends, as far
+        as they are whole.
+
         Raises
         ------
         ConfigError
@@ -82,7 +87,7 @@ class WandbOfflineTracker:
                 return
             if query.wants(ref):
                 n_left = None if n_left is None else n_left - 1
-                yield ref if file.problem else replace(ref, stamp=read_stamp(file))
+                yield ref if file.problem else _with_contents(ref, file, query)
 
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
         """Yield the history of each run, up to where its file is damaged.
@@ -127,6 +132,13 @@ class WandbOfflineTracker:
         del ref
         return View("", "")
 
+    def save_view(self) -> View:
+        """Return nothing: there is no UI."""
+        return self.view()
+
+    def drop_view(self) -> None:
+        """Do nothing: there is no view."""
+
     def close(self) -> None:
         """Give back nothing: files are closed as soon as they were read."""
 
@@ -170,6 +182,11 @@ class WandbOfflineTracker:
         ]
         self._files = {ref.run_id: file for ref, file in runs}
         return runs
+
+
+def _with_contents(ref: RunRef, file: LogFile, query: Query) -> RunRef:
+    columns = read_columns(file, query.columns) if query.columns else {}
+    return replace(ref, stamp=read_stamp(file), columns=columns)
 
 
 def _part(file: LogFile) -> str:
