@@ -17,7 +17,9 @@ from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.report.printable import printable
 from tests.stores import Store, free_port
 
-COMMANDS = ("demo", "score", "backfill", "unscore", "rank", "show", "doctor")
+COMMANDS = (
+    "demo", "score", "backfill", "unscore", "rank", "view", "report", "show", "doctor",
+)  # fmt: skip
 README = Path(__file__).parents[1] / "README.md"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 HOSTILE = "\x1b[31mred\x1b]0;title\x07\nnext <script>alert(1)</script> [bold]x[/] =1+1 \u202egpj"

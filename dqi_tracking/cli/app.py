@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Annotated
@@ -10,7 +11,18 @@ import typer
 from typer.exceptions import TyperException
 
 import dqi_tracking
-from dqi_tracking.cli import backfill, demo, doctor, rank, score, show, unscore
+from dqi_tracking.cli import (
+    backfill,
+    demo,
+    doctor,
+    rank,
+    report,
+    score,
+    show,
+    unscore,
+    view,
+    weights,
+)
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.output import complain
 from dqi_tracking.errors import ConfigError, DQIError, HistoryError, LeaseHeld
@@ -30,8 +42,11 @@ app.command()(score.score)
 app.command()(backfill.backfill)
 app.command()(unscore.unscore)
 app.command()(rank.rank)
+app.command()(view.view)
+app.command()(report.report)
 app.command()(show.show)
 app.command()(doctor.doctor)
+app.add_typer(weights.app, name="weights")
 
 
 def _version(wanted: bool) -> None:
@@ -65,6 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
     """
     # MLflow logs a stack trace of its own for errors that are told here in two lines
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # names hold what not every terminal's encoding has
+        sys.stdout.reconfigure(errors="replace")
     try:
         given = sys.argv[1:] if arguments is None else arguments
         code = app(given or ["--help"], prog_name="dqi", standalone_mode=False)
