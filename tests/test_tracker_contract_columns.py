@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from dqi_tracking import Query
 from dqi_tracking.trackers.columns import EVERY
-from dqi_tracking.types import Stamp
+from dqi_tracking.types import PHASES, Stamp
+from dqi_tracking.weighting import NO_OUTCOME, scored_runs
 from tests.tracker_harness.base import Harness
 
 pytest_plugins = ["tests.tracker_harness.fixtures", "tests.wandb_server.fixtures"]
@@ -115,3 +116,28 @@ def test_they_cost_no_request_a_run(harness: Harness) -> None:
     harness.find()
     # a statement more for params in a database, nothing more over HTTP
     assert set(counts) <= {harness.n_requests() - before, harness.n_requests() - before + 1}
+
+
+def test_scores_and_outcomes_come_from_one_listing(harness: Harness) -> None:
+    """What phase weights are learned from."""
+    values = {"a": 0.5, "b": 0.1 + 0.2, "c": None}
+    for name, value in values.items():
+        loss = {"loss": [(step, 1 / (step + 1) + ord(name)) for step in range(12)]}
+        final = {} if value is None else {"final": [(0, value)]}
+        harness.add(name, loss | final, params={"data": f"set {name}"})
+    harness.backfill()
+    stamps = {ref.name: ref.stamp for ref in harness.find()}
+    outcome, group = harness.metric_column.format("final"), harness.param_column.format("data")
+    before = harness.writes()
+    with harness.opened() as tracker:
+        found = scored_runs(tracker, outcome, group=group)
+    assert harness.writes() == before
+    assert (found.n_listed, found.left_out) == (3, {NO_OUTCOME: 1})
+    assert dict(zip(found.groups, found.outcomes, strict=True)) == {
+        "set a": 0.5,
+        "set b": 0.1 + 0.2,
+    }
+    for label, phases in zip(found.groups, found.phases, strict=True):
+        stamp = stamps[label[-1]]
+        assert stamp is not None
+        assert phases.tolist() == [stamp.metrics[f"dqi_{phase}"] for phase in PHASES]

@@ -47,6 +47,7 @@ def score(
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
+    weights: options.Weights = None,
     no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
     max_requests_per_minute: options.MaxRequestsPerMinute = None,

@@ -1,0 +1,1 @@
+"""Learning weights of the phases: what `weights` is made of."""
