@@ -1,15 +1,23 @@
 """Stage 2: where the early phase ends and the late one begins.
 
 Source of the rules: the DQI method, "Phase Detection": boundaries where 40 % and 75 % of all
-change of the smoothed signal has happened.
+change of the smoothed signal has happened. Where a person gives two steps, those are the
+boundaries.
 """
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
+from dqi_tracking.errors import ConfigError
 from dqi_tracking.types import FloatArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 IntArray = NDArray[np.int64]
 
@@ -84,3 +92,45 @@ def boundaries(y: FloatArray) -> tuple[int, int, float]:
     early_end = change.searchsorted((EARLY_END - TIE) * total)
     mid_end = change.searchsorted((MID_END - TIE) * total)
     return int(early_end), int(mid_end), total
+
+
+def checked_steps(steps: Sequence[float]) -> tuple[float, float]:
+    """Return the steps at which the early and the mid phase are to end, as floats.
+
+    Raises
+    ------
+    ConfigError
+        When there are not two, one is not finite, or the first is larger than the second.
+    """
+    try:
+        early_end, mid_end = (float(step) for step in steps)
+    except (TypeError, ValueError, OverflowError):
+        early_end = mid_end = math.nan
+    if not (math.isfinite(early_end) and math.isfinite(mid_end) and early_end <= mid_end):
+        raise ConfigError(
+            f"boundaries {steps!r} are not two finite steps in order",
+            fix="pass the steps at which the early and the mid phase end, such as (500, 9000)",
+        )
+    return early_end, mid_end
+
+
+def at_steps(x: FloatArray, early_end: float, mid_end: float) -> tuple[int, int]:
+    """Find the rows at which phases begin that end at given steps.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n,), n ≥ 1, sorted
+        Steps as they were logged.
+    early_end, mid_end : float
+        Steps, finite, in order; what lies outside of the run counts as its first or last step.
+
+    Returns
+    -------
+    a, b : int
+        First rows whose step is not below them: a row at a boundary belongs to the later phase.
+        0 ≤ a ≤ b < n. O(log n).
+    """
+    first, last = x[0], x[-1]
+    early_row = x.searchsorted(min(max(early_end, first), last))
+    mid_row = x.searchsorted(min(max(mid_end, first), last))
+    return int(early_row), int(mid_row)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dqi_tracking.engine.phases import thirds
+from dqi_tracking.engine.phases import at_steps, thirds
 from dqi_tracking.types import COMPONENTS, PHASES, PhaseScore, Score
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class Numbers(NamedTuple):
     status: Status
 
 
-def unscorable(signal: Signal) -> Score:
+def unscorable(signal: Signal, steps: tuple[float, float] | None = None) -> Score:
     """Return the score of a signal that the stages cannot take.
 
     Status `no_signal` and `nan` score NaN: nothing is known. Status `too_short` (fewer than three
-    points) scores 0, as the method says.
+    points) scores 0, as the method says; its boundaries lie at `steps`, at thirds without any.
     """
     n = signal.y.size
     finite = bool(np.isfinite(signal.y).all())
@@ -48,8 +48,9 @@ def unscorable(signal: Signal) -> Score:
         status: Status = "no_signal" if signal.source == "none" else "nan"
         numbers = Numbers(_NAN, _NAN, [_NAN] * 3, [[_NAN] * 4] * 3, (0, 0), None, status)
         return _build(signal, numbers, cut=None)
-    numbers = Numbers(0.0, 0.0, [0.0] * 3, [[0.0] * 4] * 3, thirds(n), None, "too_short")
-    return _build(signal, numbers, cut=thirds(n) if n else None)
+    cut = at_steps(signal.x, *steps) if steps and n else thirds(n)
+    numbers = Numbers(0.0, 0.0, [0.0] * 3, [[0.0] * 4] * 3, cut, None, "too_short")
+    return _build(signal, numbers, cut=cut if n else None)
 
 
 def scored(signal: Signal, numbers: Numbers) -> Score:
