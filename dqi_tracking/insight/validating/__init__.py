@@ -1,0 +1,1 @@
+"""The parts of a validation: ranks, models, shuffles, counter-tests and controls."""
