@@ -31,6 +31,15 @@ if TYPE_CHECKING:
         TransientTrackerError,
         WriteRejected,
     )
+    from dqi_tracking.insight.backtest import Backtest, backtest
+    from dqi_tracking.insight.forecast import (
+        Calibration,
+        Forecast,
+        calibrate,
+        forecast,
+        forecast_many,
+    )
+    from dqi_tracking.insight.stopping import Advice, advise
     from dqi_tracking.ranking import rank
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query, Tracker
@@ -40,10 +49,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Advice",
     "AuthError",
+    "Backtest",
+    "Calibration",
     "ConfigError",
     "DQIError",
     "ExperimentNotFound",
+    "Forecast",
     "History",
     "HistoryError",
     "LeaseHeld",
@@ -64,7 +77,12 @@ __all__ = [
     "TrackerError",
     "TransientTrackerError",
     "WriteRejected",
+    "advise",
     "backfill",
+    "backtest",
+    "calibrate",
+    "forecast",
+    "forecast_many",
     "open_tracker",
     "rank",
     "score",
@@ -74,6 +92,10 @@ __all__ = [
 
 _ERRORS = {name for name in __all__ if name.endswith(("Error", "NotFound", "Rejected"))}
 _MODULE = {
+    "Advice": "insight.stopping",
+    "Backtest": "insight.backtest",
+    "Calibration": "insight.forecast",
+    "Forecast": "insight.forecast",
     "History": "types",
     "LeaseHeld": "errors",
     "MalformedHistory": "errors",
@@ -87,6 +109,11 @@ _MODULE = {
     "Score": "types",
     "Stamp": "types",
     "Tracker": "trackers.base",
+    "advise": "insight.stopping",
+    "backtest": "insight.backtest",
+    "calibrate": "insight.forecast",
+    "forecast": "insight.forecast",
+    "forecast_many": "insight.forecast",
     "open_tracker": "trackers",
     "rank": "ranking",
     "score": "engine",

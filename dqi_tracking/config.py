@@ -57,6 +57,30 @@ GRAD_NORM_ALIASES: tuple[str, ...] = (
 )
 """Names of the global gradient norm in the same frameworks."""
 
+LEARNING_RATE_ALIASES: tuple[str, ...] = (
+    "learning_rate",
+    "train/learning_rate",
+    "lr",
+    "train/lr",
+    "learning-rate",
+    "epoch/learning_rate",
+    "batch/learning_rate",
+    "optim/lr",
+    "optimizer/lr",
+    "lr/pg0",
+    "lr_0",
+    "lr-Adam",
+    "lr-AdamW",
+    "lr-SGD",
+    "lr-Adam/pg1",
+    "lr-AdamW/pg1",
+    "lr-SGD/pg1",
+    "lr-DecoupledAdamW/group0",
+    "lrs/global_avg_lr",
+)
+"""Names of the learning rate in HF Trainer, Keras, Lightning's monitor, Megatron, NeMo, Composer,
+fastai, detectron2, ultralytics, torchtitan."""
+
 
 class Settings(BaseSettings):
     """Everything that can be set, with its default.
@@ -74,6 +98,12 @@ class Settings(BaseSettings):
         ``/ - _ .`` and space make no difference; `a + b` means the sum of two metrics.
     nan_policy, units, duplicates, weights
         As in `dqi_tracking.score`.
+    phases : str
+        Where the phases end: `auto` for the method's 40 % and 75 % rule; `schedule` for the run's
+        own plan, which is its annotations `dqi.phase.early_end` and `dqi.phase.mid_end` (tags,
+        params or config), else its logged learning rate, else the rule; or ``STEP,STEP``.
+    learning_rate_aliases : tuple of str
+        Names that are taken for the learning rate, as `loss_aliases`.
     weights_hash : str
         Of the file that the weights are from, as `--weights FILE` sets it; part of the fingerprint.
     jobs : int, optional
@@ -87,6 +117,12 @@ class Settings(BaseSettings):
         Seconds after which reading or writing one run of W&B is given up.
     view : bool
         Whether a backfill or a ranking keeps the saved view "DQI" of the runs on MLflow.
+    percentiles : bool
+        Whether a backfill also writes where each run stands in its cohort: one more write for each
+        run whose percentile moved. A `cohort` means it, too.
+    cohort : str, optional
+        Column of the tracker whose value is the same on runs that are compared with each other,
+        such as ``params.model`` or ``config.model``; the experiment or project where left out.
     state_dir : str, optional
         Folder for what backfills on this machine remember; the user's state folder of the system
         where left out.
@@ -111,11 +147,15 @@ class Settings(BaseSettings):
     duplicates: Duplicates = "last"
     weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
     weights_hash: str = ""
+    phases: str = "auto"
+    learning_rate_aliases: tuple[str, ...] = LEARNING_RATE_ALIASES
     jobs: int | None = None
     artifact: bool = True
     max_requests_per_minute: int | None = Field(default=None, ge=1)
     deadline: float = Field(default=300.0, gt=0)
     view: bool = True
+    percentiles: bool = False
+    cohort: str | None = Field(default=None, min_length=1)
     state_dir: str | None = Field(default=None, min_length=1)
 
     @classmethod

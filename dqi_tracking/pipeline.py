@@ -15,6 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dqi_tracking.engine import ENGINE_VERSION, score
 from dqi_tracking.engine.fusion import checked_weights
 from dqi_tracking.errors import DQIError, MissingMetric, TrackerError, masked
+from dqi_tracking.forecast_stamp import forecast_metrics, lacks_forecast
+from dqi_tracking.insight.insight import INSIGHT_VERSION, insight_of
+from dqi_tracking.insight.layers import layers_json
+from dqi_tracking.layer_reading import listed_layers
+from dqi_tracking.names import LAYERS_FILE
+from dqi_tracking.phase_plan import RULE, PhasePlan, check_phases, plan_of
 from dqi_tracking.report.artifact import phases_json
 from dqi_tracking.report.page import phases_html
 from dqi_tracking.stamp import fingerprint_of, seen, stamp_of, standing_mark
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from dqi_tracking.config import Settings
+    from dqi_tracking.insight.insight import Insight
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import Duplicates, History, NanPolicy, RunRef, Score, Units
 
@@ -45,10 +52,13 @@ class ScoringOptions:
     loss_key: str | None = None
     grad_norm_key: str | None = None
     step_key: str | None = None
+    weights_hash: str = ""
+    phases: str = "auto"
 
     def __post_init__(self) -> None:
         # once for the pass, not once for each of its runs
         checked_weights(self.weights)
+        check_phases(self.phases)
 
     @classmethod
     def of(cls, settings: Settings) -> ScoringOptions:
@@ -62,18 +72,19 @@ class ScoringOptions:
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal digits that change with the options or the engine's version."""
+        """Eight hexadecimal digits that change with the options, the engine or the insight."""
         told = {name: getattr(self, name) for name in self.__slots__}
-        text = json.dumps([ENGINE_VERSION, told], sort_keys=True)
+        text = json.dumps([ENGINE_VERSION, INSIGHT_VERSION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
-    def score(self, ref: RunRef, history: History) -> Score:
-        """Score a history, read from a run, with these options."""
-        scored = score(history, **self.of_engine)
-        if not self.step_key or ref.step_key:
-            return scored
-        warning = f"no `{self.step_key}` was logged: the steps are the tracker's own"
-        return replace(scored, warnings=(warning, *scored.warnings))
+    def score(self, ref: RunRef, history: History, plan: PhasePlan = RULE) -> Score:
+        """Score a history, read from a run, with these options and the phases of its plan."""
+        scored = score(history, **self.of_engine, boundaries=plan.boundaries)
+        warnings = plan.warnings
+        if self.step_key and not ref.step_key:
+            own = f"no `{self.step_key}` was logged: the steps are the tracker's own"
+            warnings = (own, *warnings)
+        return replace(scored, warnings=(*warnings, *scored.warnings)) if warnings else scored
 
 
 class Pass(NamedTuple):
@@ -93,6 +104,8 @@ class Pass(NamedTuple):
         Score and write whatever stands on the run.
     files : bool
         Whether `phases.json` and `phases.html` are written.
+    forecast : bool
+        Whether runs that are not finished get a forecast.
     """
 
     options: ScoringOptions
@@ -101,6 +114,7 @@ class Pass(NamedTuple):
     verify: bool = False
     rescore: bool = False
     files: bool = True
+    forecast: bool = False
 
 
 def begin(options: ScoringOptions, **given: bool) -> Pass:
@@ -115,8 +129,10 @@ def without_reading(ref: RunRef, current: Pass) -> Outcome | None:
     mark = standing_mark(ref)
     if ref.stamp is None or mark is None or current.verify or current.rescore:
         return None
+    if current.forecast and lacks_forecast(ref):
+        return None
     facts = ref.stamp.facts
-    # the digest covers the engine's version
+    # the digest covers the versions of engine and insight
     unchanged = mark.startswith(f"{current.options.digest}-") and (
         facts.get("seen") == seen(ref, facts.get("signal", ""))
     )
@@ -180,18 +196,28 @@ def _unexpected(error: Exception) -> str:
 
 
 def _score_and_write(tracker: Tracker, ref: RunRef, history: History, current: Pass) -> Outcome:
-    scored = current.options.score(ref, history)
-    mark = fingerprint_of(history, scored, current.options.digest)
-    if standing_mark(ref) == mark and not current.rescore:
+    plan = plan_of(tracker, ref, history, current.options.phases)
+    scored = current.options.score(ref, history, plan)
+    mark = fingerprint_of(history, current.options.digest, plan.boundaries)
+    is_lacking = current.forecast and lacks_forecast(ref)
+    if standing_mark(ref) == mark and not current.rescore and not is_lacking:
         return Outcome(ref, "unchanged", stamp=ref.stamp, score=scored)
-    stamp = stamp_of(scored, ref, mark, current.started)
+    insight = insight_of(history)
+    stamp = stamp_of(scored, insight, ref, mark, current.started, plan.told)
+    ahead = forecast_metrics(ref, history, wanted=current.forecast)
+    stamp = replace(stamp, metrics={**stamp.metrics, **ahead})
     if current.write:
         files: dict[str, bytes] = {}
         if current.files:
             at = stamp.facts["scored_at"]
+            layers = listed_layers(tracker, ref, scored.boundary_steps)
+            if layers:
+                files[LAYERS_FILE] = layers_json(layers).encode()
             files["phases.json"] = phases_json(
                 scored,
                 ref,
+                insight=insight,
+                phases=plan.told,
                 options=current.options.of_engine,
                 fingerprint=mark,
                 scored_at=at,
@@ -200,6 +226,9 @@ def _score_and_write(tracker: Tracker, ref: RunRef, history: History, current: P
                 scored,
                 history,
                 ref,
+                insight=insight,
+                phases=plan.told,
+                layers=layers,
                 scored_at=at,
                 duplicates=current.options.duplicates,
                 units=current.options.units,
@@ -212,7 +241,16 @@ def _failed(ref: RunRef, reason: str, fix: str, *, transient: bool = False) -> O
     return Outcome(ref, "failed", reason=reason, fix=fix, stamp=ref.stamp, transient=transient)
 
 
-def examine(tracker: Tracker, ref: RunRef, options: ScoringOptions) -> tuple[History, Score]:
+class Examined(NamedTuple):
+    """One run, read and scored, and the phases that it was scored by."""
+
+    history: History
+    score: Score
+    insight: Insight
+    plan: PhasePlan
+
+
+def examine(tracker: Tracker, ref: RunRef, options: ScoringOptions) -> Examined:
     """Read and score one run, and write nothing.
 
     Raises
@@ -222,4 +260,6 @@ def examine(tracker: Tracker, ref: RunRef, options: ScoringOptions) -> tuple[His
     """
     reading = next(iter(tracker.read([ref])))
     history = reading.found()
-    return history, options.score(reading.ref, history)
+    plan = plan_of(tracker, reading.ref, history, options.phases)
+    scored = options.score(reading.ref, history, plan)
+    return Examined(history, scored, insight_of(history), plan)

@@ -203,17 +203,21 @@ class Stamp:
     Attributes
     ----------
     metrics : mapping of str to float
-        `dqi`, `dqi_raw`, `dqi_early` … and the boundaries; NaN where the score is not finite.
+        `dqi`, `dqi_raw`, `dqi_early` …, the boundaries and readings, as `names.METRICS` has them;
+        NaN where a number is not finite or not known.
     facts : mapping of str to str
-        `status`, `weakest`, `signal`, `version`, `seen`, `scored_at` and, last of all that is
-        written, `fingerprint`: its presence says that the write was finished.
+        `status`, `weakest`, `state`, `checks`, `signal`, `version`, `seen`, `scored_at` and, last
+        of all that is written, `fingerprint`: its presence says that the write was finished.
     timestamp : int
         Milliseconds since the epoch at which the metrics were logged; 0 where none are.
+    standing_at : int
+        The same of the percentiles (`names.STANDING`), which are logged by themselves.
     """
 
     metrics: Mapping[str, float]
     facts: Mapping[str, str]
     timestamp: int = 0
+    standing_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +255,10 @@ class RunRef:
         Start and end time in milliseconds since the epoch; 0 where unknown.
     loss_keys, grad_norm_keys : tuple of MetricKey
         Series that may be the loss and the gradient norm, best first.
+    rate_keys : tuple of MetricKey
+        Series that may be the learning rate, likewise, where phases by the schedule are asked for.
+    layer_metrics : tuple of str
+        Names of metrics that may be gradient norms of layers. Data, never trusted.
     step_key : str
         Metric to take the steps from, where a person named one and the run has it; empty for the
         tracker's own steps.
@@ -278,6 +286,8 @@ class RunRef:
     ended: int = 0
     loss_keys: tuple[MetricKey, ...] = ()
     grad_norm_keys: tuple[MetricKey, ...] = ()
+    rate_keys: tuple[MetricKey, ...] = ()
+    layer_metrics: tuple[str, ...] = ()
     step_key: str = ""
     listed: bool = True
     revision: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,14 +11,12 @@ import numpy as np
 
 from dqi_tracking.engine import ENGINE_VERSION
 from dqi_tracking.errors import ConfigError
-from dqi_tracking.report.printable import printable
+from dqi_tracking.logged_columns import number_of, unknown_column
 from dqi_tracking.stamp import is_whole
 from dqi_tracking.trackers.base import Query
 from dqi_tracking.types import PHASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import FloatArray, RunRef, Stamp
 
@@ -27,10 +24,6 @@ NO_OUTCOME = "without the outcome"
 """Reason why a run is left out."""
 
 _UNSCORED = "not scored"
-_LOOKED_AT = 50
-"""Runs whose columns are named where one that was asked for is on none."""
-_NAMED = 8
-"""Columns that an error names."""
 _SCORED = ("ok", "flat")
 """Statuses whose phase scores say something of a curve."""
 
@@ -113,7 +106,7 @@ def scored_runs(
         options.add(stamp.facts["fingerprint"].partition("-")[0])
     for column in columns if n_listed else ():
         if not met[column]:
-            raise _unknown(tracker, column, query, is_number=column == outcome)
+            raise unknown_column(tracker, column, query, is_number=column == outcome)
     if left_out[_UNSCORED] == n_listed:
         raise ConfigError(
             f"none of {n_listed:,} runs is scored",
@@ -141,7 +134,7 @@ def _why_not(ref: RunRef, outcome: str, group: str) -> str:
         return "without a score that is a number"
     if outcome not in ref.columns:
         return NO_OUTCOME
-    if math.isnan(_number(ref.columns[outcome])):
+    if math.isnan(number_of(ref.columns[outcome])):
         return "with an outcome that is no number"
     if group and group not in ref.columns:
         return "without a group"
@@ -150,38 +143,3 @@ def _why_not(ref: RunRef, outcome: str, group: str) -> str:
 
 def _phases(stamp: Stamp) -> list[float]:
     return [stamp.metrics.get(f"dqi_{phase}", math.nan) for phase in PHASES]
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _unknown(tracker: Tracker, column: str, query: Query, *, is_number: bool) -> ConfigError:
-    """Return the error that names the columns there are, the likeliest first."""
-    asked = Query(query.where, query.include_failed, limit=_LOOKED_AT, columns=("*",))
-    names: dict[str, None] = {}
-    for ref in tracker.find(asked):
-        for name, value in ref.columns.items():
-            if _is_persons(name) and not (is_number and math.isnan(_number(value))):
-                names[name] = None
-    told = ", ".join(f"`{printable(name)}`" for name in _nearest(column, names))
-    return ConfigError(
-        f"no run has `{printable(column)}`",
-        fix=f"name one that is there: {told}" if told else "log it on the runs first",
-    )
-
-
-def _is_persons(name: str) -> bool:
-    """Tell whether a column is neither ours nor the tracker's own."""
-    key = name.partition(".")[2] or name
-    return not key.startswith(("dqi", "_", "mlflow."))
-
-
-def _nearest(column: str, names: Iterable[str]) -> list[str]:
-    def likeness(name: str) -> float:
-        return difflib.SequenceMatcher(None, column.casefold(), name.casefold()).ratio()
-
-    return sorted(names, key=lambda name: (-likeness(name), name))[:_NAMED]

@@ -5,6 +5,7 @@ Looking goes through MLflow's public client, never through the code under test.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Collection
 from contextlib import closing
@@ -123,7 +124,12 @@ def written(store: Store, run_id: str) -> dict[str, Any]:
     client = MlflowClient(tracking_uri=store.uri)
     run = client.get_run(run_id)
     return {
-        "metrics": {k: v for k, v in run.data.metrics.items() if k.startswith("dqi")},
+        "metrics": {
+            # one NaN for all, so that states can be compared
+            k: math.nan if math.isnan(v) else v
+            for k, v in run.data.metrics.items()
+            if k.startswith("dqi")
+        },
         "tags": {
             k.removeprefix("dqi."): v for k, v in run.data.tags.items() if k.startswith("dqi.")
         },

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dqi_tracking.engine import score
+from dqi_tracking.insight.insight import insight_of
 from dqi_tracking.report.page import phases_html
 from dqi_tracking.types import History, RunRef
 
@@ -80,7 +81,11 @@ class Page(HTMLParser):
 
 def page_of(history: History, ref: RunRef | None = None) -> tuple[bytes, Page]:
     data = phases_html(
-        score(history), history, ref or RunRef("0af3", "base"), scored_at="2026-11-22T01:40:00Z"
+        score(history),
+        history,
+        ref or RunRef("0af3", "base"),
+        insight=insight_of(history),
+        scored_at="2026-11-22T01:40:00Z",
     )
     return data, Page(data)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import dqi_tracking.report
 from dqi_tracking.engine import score
 from dqi_tracking.errors import ReadRejected
+from dqi_tracking.insight.insight import INSIGHT_VERSION, insight_of
 from dqi_tracking.report.artifact import json_schema, phases_json, read_phases
 from dqi_tracking.types import History, MetricKey, RunRef
 
@@ -39,6 +40,7 @@ def written(history: History, ref: RunRef = REF, **options: object) -> bytes:
     return phases_json(
         score(history, **chosen),
         ref,
+        insight=insight_of(history),
         options=chosen,
         fingerprint="f00d",
         scored_at="2026-11-22T01:40:00Z",
@@ -78,6 +80,34 @@ def test_numbers_are_those_of_the_score() -> None:
     assert artifact.boundaries.mid_late.step == result.late.start_step
     assert artifact.signal.key == "train/loss"
     assert artifact.engine_version == result.version
+
+
+def test_state_and_findings_are_those_of_the_insight() -> None:
+    history = History([*range(0, 120, 10), 110], [*LOSS, 1.5], grad_norm=[2.0] * 13)
+    insight, artifact = insight_of(history), read_phases(written(history))
+    assert artifact.state is not None
+    assert artifact.findings is not None
+    assert artifact.cohort_reading is not None
+    assert (artifact.state.name, artifact.state.sentence) == (
+        insight.state.name,
+        insight.state.sentence,
+    )
+    assert artifact.state.evidence["grad_ratio"] == insight.state.evidence["grad_ratio"] == 1.0
+    assert artifact.state.evidence["validation_drop"] is None
+    (found,) = artifact.findings
+    told = (found.name, found.start_step, found.stop_step, found.size)
+    assert told == ("duplicated_steps", 110.0, 110.0, 1.0)
+    assert artifact.cohort_reading.lowest_loss == insight.cohort_reading.lowest_loss
+    assert artifact.insight_version == INSIGHT_VERSION
+
+
+def test_a_file_of_the_first_version_reads_without_state_and_findings() -> None:
+    document = json.loads(written(History(range(12), LOSS)))
+    for later in ("state", "findings", "cohort_reading", "insight_version"):
+        del document[later]
+    old = read_phases(json.dumps(document | {"schema_version": 1}).encode())
+    assert old.dqi == document["dqi"]
+    assert (old.state, old.findings, old.cohort_reading, old.insight_version) == (None,) * 4
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
@@ -146,7 +176,7 @@ def test_a_file_cut_short_is_rejected(share: float) -> None:
 
 
 def test_a_newer_schema_asks_for_an_upgrade() -> None:
-    data = written(History([])).replace(b'"schema_version": 1', b'"schema_version": 2')
+    data = written(History([])).replace(b'"schema_version": 2', b'"schema_version": 3')
     with pytest.raises(ReadRejected) as caught:
         read_phases(data)
     assert "upgrade" in caught.value.fix

@@ -18,7 +18,8 @@ from dqi_tracking.report.printable import printable
 from tests.stores import Store, free_port
 
 COMMANDS = (
-    "demo", "score", "backfill", "unscore", "rank", "view", "report", "show", "doctor",
+    "demo", "score", "backfill", "unscore", "rank", "view", "report", "show", "forecast",
+    "validate", "doctor", "population", "weights",
 )  # fmt: skip
 README = Path(__file__).parents[1] / "README.md"
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -16,14 +16,23 @@ import pytest
 from mlflow import MlflowClient
 
 from dqi_tracking.cli import main
-from dqi_tracking.names import METRICS
+from dqi_tracking.names import METRICS, SCORES
 from dqi_tracking.ranking import COLUMNS
 from tests.stores import Store, free_port
 
 STEPS = np.arange(60)
 GOOD = {"loss": np.exp(-STEPS / 12) + 0.05 * np.sin(STEPS**2)}
 OLD = int(datetime(2025, 1, 1, tzinfo=timezone.utc).timestamp() * 1000)
-FACTS = {"dqi_status", "dqi_weakest", "dqi_signal", "dqi_version", "dqi_scored_at"}
+FACTS = {
+    "dqi_status",
+    "dqi_weakest",
+    "dqi_state",
+    "dqi_findings",
+    "dqi_signal",
+    "dqi_phases",
+    "dqi_version",
+    "dqi_scored_at",
+}
 NAMES = {"run", "name", "group", "outcome", "reason", "warnings", *METRICS, *FACTS}
 
 
@@ -104,7 +113,7 @@ def test_json_is_one_object_a_line_under_the_names_of_the_contract(dqi: Terminal
         assert (rows["good"]["group"], rows["good"]["dqi_signal"]) == ("e", "loss")
         assert 0 < rows["good"]["dqi"] < 1
         # no number is null, not NaN, which is no JSON
-        assert all(rows["nan"][name] is None for name in METRICS)
+        assert all(rows["nan"][name] is None for name in SCORES)
         assert (rows["nan"]["outcome"], rows["nan"]["dqi_status"]) == ("scored", "nan")
         assert rows["nan"]["warnings"] == ["1 point not finite"]
         assert rows["none"]["outcome"] == "skipped"
@@ -199,10 +208,11 @@ def test_rank_shows_what_is_written_and_where_the_tracker_shows_it(
     dqi("backfill", "mlflow:e")
     code, out, err = dqi("rank", "mlflow:e")
     head, *lines = (line.split() for line in out.splitlines() if line.strip(" ─"))
-    assert head == ["#", "dqi", "early", "mid", "late", "weakest", "score", "name", "run"]
+    words = ["weakest", "state", "score", "name", "run"]
+    assert head == ["#", "dqi", "early", "mid", "late", *words]
     assert [line[0] for line in lines] == ["1", "2", "3"]
     assert [line[-1] for line in lines if line[-2] == "good"] == [runs["good"]]
-    assert lines[2] == ["3", "–", "–", "–", "–", "nan", "nan", runs["nan"]]
+    assert lines[2] == ["3", "–", "–", "–", "–", "unknown", "nan", "nan", runs["nan"]]
     assert "all runs" not in err
     assert "/#/experiments/1/runs?viewStateShareKey=dqi\n" in err
     assert "orderByKey=metrics.%60dqi%60" in dqi("rank", "mlflow:e", "--no-view")[2]

@@ -23,7 +23,7 @@ from mlflow import MlflowClient
 
 from dqi_tracking.cli import main
 from dqi_tracking.demo import import_runs
-from dqi_tracking.names import METRICS
+from dqi_tracking.names import FACTS, METRICS
 from tests.stores import Store
 
 SECONDS = 60.0
@@ -60,7 +60,7 @@ def marks(store: Store) -> dict[str, tuple[int, int, int]]:
     return {
         run.info.run_id: (
             len(set(run.data.metrics) & set(METRICS)),
-            sum(name.startswith("dqi.") for name in run.data.tags),
+            len(set(run.data.tags) & {f"dqi.{fact}" for fact in FACTS}),
             len(client.list_artifacts(run.info.run_id, "dqi")),
         )
         for run in client.search_runs([experiment])
@@ -85,7 +85,7 @@ def test_a_signal_ends_a_backfill_between_two_runs_and_the_next_pass_finishes(
     # and no progress, for stderr is a pipe
     assert re.fullmatch(rf"stopped: {n_told} scored, {40 - n_told} left .*\n", err.decode())
     # what is told is whole, what is not told is untouched
-    whole = (len(METRICS), 7, 2)
+    whole = (len(METRICS), len(FACTS), 2)
     assert sorted(marks(many).values()) == [(0, 0, 0)] * (40 - n_told) + [whole] * n_told
     assert main(arguments) == 0
     assert f"{40 - n_told} of 40 runs scored" in capsys.readouterr().out
@@ -109,7 +109,7 @@ def test_a_signal_ends_an_unscore_between_two_runs_and_the_next_pass_finishes(
     assert 1 <= n_told < 40
     stopped = err.decode().splitlines()[-1]
     assert stopped.startswith(f"stopped: {n_told} unscored, {40 - n_told} left for the next pass")
-    whole, bare = (len(METRICS), 7, 2), (len(METRICS), 0, 0)
+    whole, bare = (len(METRICS), len(FACTS), 2), (len(METRICS), 0, 0)
     assert sorted(marks(many).values()) == [bare] * n_told + [whole] * (40 - n_told)
     capsys.readouterr()
     assert main(arguments) == 0

@@ -17,7 +17,14 @@ import numpy as np
 import pytest
 
 from dqi_tracking.cli import main
-from dqi_tracking.report.meaning import WEAKEST, WHAT_IT_IS
+from dqi_tracking.report.meaning import (
+    CHECKS_WORTH,
+    NO_FINDING,
+    STATE_WORTH,
+    STATES,
+    WEAKEST,
+    WHAT_IT_IS,
+)
 from tests.namespaces import MOUNTS, Namespaced, allowed, namespaced
 
 DQI = [sys.executable, "-m", "dqi_tracking"]
@@ -108,6 +115,28 @@ def test_show_says_what_is_weak_in_which_phase_and_what_that_means(dqi: Dqi, run
     assert "higher does not mean better" in WHAT_IT_IS
     assert f"▒ mid from {row['dqi_boundary_early_mid']:g} " in out
     assert f"▓ late from {row['dqi_boundary_mid_late']:g}\n" in out
+
+
+def test_show_says_what_the_run_does_at_its_end_and_what_that_is_worth(dqi: Dqi, run: str) -> None:
+    _, out, _ = dqi("show", run)
+    (row,) = map(json.loads, dqi("show", run, "--json")[1].splitlines())
+    text = " ".join(out.split())
+    assert f"{STATES[row['dqi_state']]}: the loss fell by" in text
+    assert text.index(STATES[row["dqi_state"]]) < text.index("phase DQI")
+    assert STATE_WORTH[row["dqi_state"]] in text
+    assert (row["dqi_checks"], row["dqi_findings"]) == (0.0, "")
+    assert f"direct checks: {NO_FINDING}" in text
+
+
+def test_show_names_each_finding_with_its_steps(dqi: Dqi, tmp_path: Path) -> None:
+    loss = LOSS.copy()
+    loss[200] += 4
+    file = curve_file(tmp_path / "spike.csv", loss)
+    _, out, _ = dqi("show", file)
+    (row,) = map(json.loads, dqi("show", file, "--json")[1].splitlines())
+    assert (row["dqi_checks"], row["dqi_findings"]) == (1.0, "spike")
+    assert re.search(r"^found: spike: .* times the noise around it at step 200$", out, re.MULTILINE)
+    assert CHECKS_WORTH in " ".join(out.split())
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "100", "200"])

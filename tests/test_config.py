@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dqi_tracking.config import GRAD_NORM_ALIASES, LOSS_ALIASES, Settings, load_settings
+from dqi_tracking.config import (
+    GRAD_NORM_ALIASES,
+    LEARNING_RATE_ALIASES,
+    LOSS_ALIASES,
+    Settings,
+    load_settings,
+)
 from dqi_tracking.errors import ConfigError
 
 DQI_TOML = "dqi.toml"
@@ -32,11 +38,15 @@ def test_defaults_are_those_that_are_documented() -> None:
         "duplicates": "last",
         "weights": (0.5, 0.3, 0.2),
         "weights_hash": "",
+        "phases": "auto",
+        "learning_rate_aliases": LEARNING_RATE_ALIASES,
         "jobs": None,
         "artifact": True,
         "max_requests_per_minute": None,
         "deadline": 300.0,
         "view": True,
+        "percentiles": False,
+        "cohort": None,
         "state_dir": None,
     }
 
@@ -53,12 +63,16 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "duplicates": "keep",
         "weights": "[0.2, 0.3, 0.5]",
         "weights_hash": "0123456789abcdef",
+        "phases": "500,9000",
+        "learning_rate_aliases": '["eta"]',
         "jobs": "4",
         "step_key": "tokens",
         "artifact": "false",
         "max_requests_per_minute": "60",
         "deadline": "2.5",
         "view": "false",
+        "percentiles": "true",
+        "cohort": "params.model",
         "state_dir": "/tmp/state",
     }
     assert set(told) == set(Settings.model_fields)
@@ -67,8 +81,10 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
     assert load_settings().model_dump() == told | {
         "loss_aliases": ("a", "b + c"),
         "grad_norm_aliases": ("g",),
+        "learning_rate_aliases": ("eta",),
         "weights": (0.2, 0.3, 0.5),
         "jobs": 4,
+        "percentiles": True,
         "artifact": False,
         "max_requests_per_minute": 60,
         "deadline": 2.5,

@@ -247,3 +247,19 @@ def test_the_real_runs_of_the_demo_come_back_from_a_file_to_the_last_digit(
     for name, history in found.items():
         assert np.array_equal(rows(history), expected[name], equal_nan=True)
     assert score(found["criteo1tb_pytorch-shampoo-trial_3"]).n_nonfinite == 33
+
+
+def test_any_columns_of_a_run_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    path.write_text("run,step,loss,lr,only_b,text\na,0,3,0.1,,x\na,1,2,,,\nb,0,1,0.5,7,\n")
+    tracker = open_tracker(str(path), settings=Settings())
+    a, b = tracker.find(Query())
+    assert tracker.metric_names(a) == ("loss", "lr", "text")
+    assert tracker.metric_names(b) == ("loss", "lr", "only_b")
+    found = tracker.series(a, ["lr", "loss", "only_b", "missing", "step"])
+    assert {key: (s.step.tolist(), s.value.tolist()) for key, s in found.items()} == {
+        "lr": ([0.0], [0.1]),
+        "loss": ([0.0, 1.0], [3.0, 2.0]),
+    }
+    with pytest.raises(ReadRejected, match="text"):
+        tracker.series(a, ["text"])

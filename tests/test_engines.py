@@ -28,13 +28,14 @@ from dqi_tracking.errors import (
     masked,
 )
 from dqi_tracking.pipeline import ScoringOptions, begin
-from dqi_tracking.stamp import fingerprint_of, stamp_of
+from dqi_tracking.stamp import fingerprint_of
 from dqi_tracking.trackers import open_tracker
 from dqi_tracking.trackers.base import Query
 from dqi_tracking.types import History, MetricKey, Outcome, RunRef
 from tests.conftest import Experiment
 from tests.mlflow_runs import IN_PROCESS
 from tests.recorder import Recorder, curve
+from tests.stamps import stamp_for
 from tests.stores import Store, free_port
 from tests.strategies import FEW, curves
 
@@ -119,7 +120,7 @@ def test_a_scheduler_that_is_not_there_is_told_at_once() -> None:
 def test_outcomes_travel_whole(ref: RunRef, drawn: Any, failed: bool, reason: str) -> None:
     history = History(*drawn)
     scored = score(history)
-    stamp = stamp_of(scored, ref, fingerprint_of(history, scored, "0"), 1)
+    stamp = stamp_for(history, ref, fingerprint_of(history, "0"), 1)
     outcome = Outcome(ref, "scored", stamp=stamp, score=scored)
     outcome = given_up(replace(ref, stamp=stamp), reason, "wait") if failed else outcome
     sent = pickle.dumps(outcome)

@@ -57,8 +57,9 @@ def test_tags_and_files_go_metrics_stay_and_the_run_can_be_scored_again(
     store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
     kinds = ("FINISHED", "FAILED", "KILLED", "RUNNING")
+    both = {"loss": curve(), "grad_norm": curve(seed=1)}
     runs = [
-        log_run(store, experiment.id, metrics={"loss": curve()}, tags={"a": "b"}, status=status)
+        log_run(store, experiment.id, metrics=both, tags={"a": "b"}, status=status)
         for status in kinds
     ]
     never = log_run(store, experiment.id, metrics={"accuracy": curve()})

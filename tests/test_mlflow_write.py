@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
@@ -13,7 +14,7 @@ from mlflow.entities import Metric
 
 from dqi_tracking import Query, RunNotFound, WriteRejected
 from dqi_tracking.config import load_settings
-from dqi_tracking.names import METRICS
+from dqi_tracking.names import FACTS, METRICS, SCORES
 from dqi_tracking.pipeline import ScoringOptions, begin, process
 from dqi_tracking.report.artifact import read_phases
 from dqi_tracking.trackers.base import Tracker
@@ -35,7 +36,7 @@ from tests.mlflow_runs import (
 from tests.proxy import FaultProxy
 from tests.stores import Store
 
-FACTS = {"status", "weakest", "signal", "version", "seen", "scored_at", "fingerprint"}
+LOGGED = {"loss": curve(), "grad_norm": curve(seed=1)}
 FAR = 2**41
 """A time in milliseconds that no clock of today shows."""
 
@@ -62,7 +63,7 @@ def test_a_pass_writes_its_own_and_nothing_else(
         store,
         experiment.id,
         name="mine",
-        metrics={"loss": curve(), "accuracy": [(9, 0.5, 77)]},
+        metrics={**LOGGED, "accuracy": [(9, 0.5, 77)]},
         params={"lr": "0.1"},
         tags={"team": "a", "dq": "b", "mlflow.note.content": "note"},
     )
@@ -76,7 +77,7 @@ def test_a_pass_writes_its_own_and_nothing_else(
     assert others(store, run_id) == before
     there = written(store, run_id)
     assert there["metrics"].keys() == set(METRICS)
-    assert (there["tags"].keys(), there["files"]) == (FACTS, FILES)
+    assert (there["tags"].keys(), there["files"]) == (set(FACTS), FILES)
     stamp = outcomes[run_id].stamp
     assert stamp is not None
     assert there["metrics"] == pytest.approx(dict(stamp.metrics), rel=1e-15)
@@ -92,9 +93,28 @@ def test_a_pass_writes_its_own_and_nothing_else(
 
 
 @BOTH
+def test_runs_are_found_by_what_was_read_from_them(
+    store: Store, experiment: Experiment, log_run: LogRun
+) -> None:
+    holed = [(step, value) for step, value in enumerate(curve()) if not 20 <= step < 28]
+    odd = log_run(store, experiment.id, metrics={"loss": holed})
+    steady = {"loss": curve(), "grad_norm": np.ones(60)}
+    clean = log_run(store, experiment.id, metrics=steady)
+    one_pass(store, experiment)
+    assert written(store, odd)["tags"]["checks"] == "missing_rows,largest_gap"
+    states = [written(store, run)["tags"]["state"] for run in (odd, clean)]
+    assert states == ["plateau", "stuck"]
+    for where in ("metrics.dqi_checks > 0", "tags.`dqi.checks` LIKE '%missing_rows%'"):
+        assert _searched(store, experiment, where) == [odd]
+    # a run without a gradient norm has no reading of it, and does not pass for one of 0
+    for where in ("tags.`dqi.state` = 'stuck'", "metrics.dqi_grad_late > -9"):
+        assert _searched(store, experiment, where) == [clean]
+
+
+@BOTH
 def test_runs_of_any_status_keep_it(store: Store, experiment: Experiment, log_run: LogRun) -> None:
     runs = [
-        log_run(store, experiment.id, metrics={"loss": curve()}, status=status)
+        log_run(store, experiment.id, metrics=LOGGED, status=status)
         for status in ("FAILED", "KILLED", "RUNNING")
     ]
     before = [others(store, run) for run in runs]
@@ -106,7 +126,7 @@ def test_runs_of_any_status_keep_it(store: Store, experiment: Experiment, log_ru
 def test_a_lower_score_replaces_a_higher(
     store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     one_pass(store, experiment)
     first = written(store, run_id)["metrics"]
     phases = [first[f"dqi_{name}"] for name in ("early", "mid", "late")]
@@ -124,7 +144,7 @@ def test_a_lower_score_replaces_a_higher(
 def test_a_clock_that_was_set_back_does_not_hide_the_newer_score(
     store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     tracker = opened(store, experiment)
     first = _pass(tracker, list(tracker.find(Query())), started=FAR)
     assert first.stamp is not None
@@ -144,7 +164,7 @@ def test_a_clock_that_was_set_back_does_not_hide_the_newer_score(
 def test_a_score_that_is_no_number_replaces_one_that_was(
     store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     one_pass(store, experiment)
     assert written(store, run_id)["metrics"]["dqi"] > 0
     client = MlflowClient(tracking_uri=store.uri)
@@ -155,7 +175,7 @@ def test_a_score_that_is_no_number_replaces_one_that_was(
     assert report.reasons == {("scored", "status nan"): 1}
     there = written(store, run_id)
     assert there["metrics"].keys() == set(METRICS)
-    assert all(math.isnan(value) for value in there["metrics"].values())
+    assert all(math.isnan(there["metrics"][name]) for name in SCORES)
     assert (there["tags"]["status"], there["tags"]["weakest"]) == ("nan", "")
     for comparison in ("> -1", "< 1", "= 0"):
         assert _searched(store, experiment, f"metrics.dqi {comparison}") == []
@@ -166,7 +186,7 @@ def test_a_score_that_is_no_number_replaces_one_that_was(
 def test_the_same_write_twice_leaves_one_score(
     store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     tracker = opened(store, experiment)
     refs = list(tracker.find(Query()))
     _pass(tracker, refs, started=FAR)
@@ -180,7 +200,7 @@ def test_the_same_write_twice_leaves_one_score(
 def test_a_deleted_run_refuses_the_write(
     store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     tracker = opened(store, experiment)
     (ref,) = tracker.find(Query())
     client = MlflowClient(tracking_uri=store.uri)
@@ -204,17 +224,17 @@ def test_a_run_that_never_was_refuses_the_write(store: Store, experiment: Experi
 
 @BOTH
 def test_files_can_be_left_out(store: Store, experiment: Experiment, log_run: LogRun) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     one_pass(store, experiment, files=False)
     there = written(store, run_id)
-    assert (there["files"], there["tags"].keys()) == ([], FACTS)
+    assert (there["files"], there["tags"].keys()) == ([], set(FACTS))
 
 
 @SERVED
 def test_metrics_and_tags_go_in_one_request_after_the_files(
     fault_proxy: FaultProxy, store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     sent: list[tuple[str, bytes]] = []
 
     def watch(method: str, target: str, body: bytes) -> bool:
@@ -229,8 +249,10 @@ def test_metrics_and_tags_go_in_one_request_after_the_files(
         "phases.html",
         "phases.json",
     ]
-    assert targets[2:] == ["/api/2.0/mlflow/runs/log-batch"]
-    batch = json.loads(sent[-1][1])
+    # the last is the saved view of the experiment
+    ours = ["runs/log-batch", "experiments/set-experiment-tag"]
+    assert targets[2:] == [f"/api/2.0/mlflow/{path}" for path in ours]
+    batch = json.loads(sent[2][1])
     assert batch["run_id"] == run_id
     assert batch["tags"][-1]["key"] == "dqi.fingerprint"
     assert len({(metric["step"], metric["timestamp"]) for metric in batch["metrics"]}) == 1
@@ -239,7 +261,7 @@ def test_metrics_and_tags_go_in_one_request_after_the_files(
 def test_a_write_that_mlflow_finds_invalid_is_refused_whole(
     store: Store, experiment: Experiment, log_run: LogRun
 ) -> None:
-    run_id = log_run(store, experiment.id, metrics={"loss": curve()})
+    run_id = log_run(store, experiment.id, metrics=LOGGED)
     (ref,) = found(store, experiment)
     stamp = Stamp({"dqi": 0.5, "dqi<b>": 0.5}, {"fingerprint": "f"}, FAR)
     with pytest.raises(WriteRejected, match="Invalid value") as refusal:

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from dqi_tracking.engine import score
-from dqi_tracking.report.meaning import MEANS
+from dqi_tracking.insight.insight import insight_of
+from dqi_tracking.report.chart import WIDTH
+from dqi_tracking.report.meaning import CHECKS_WORTH, MEANS, NO_FINDING, STATE_WORTH, STATES
 from dqi_tracking.report.page import phases_html
 from dqi_tracking.types import COMPONENTS, History, RunRef, Score
 from tests.pages import LOSS, Page, page_of
 
 
 def page_with(changed: Score, history: History) -> Page:
-    return Page(phases_html(changed, history, RunRef("0af3"), scored_at="2026-11-22T01:40:00Z"))
+    insight, at = insight_of(history), "2026-11-22T01:40:00Z"
+    return Page(phases_html(changed, history, RunRef("0af3"), insight=insight, scored_at=at))
 
 
 def test_the_first_thing_said_is_what_is_weak_and_where() -> None:
@@ -28,6 +31,61 @@ def test_the_first_thing_said_is_what_is_weak_and_where() -> None:
     page = page_with(replace(found, weakest="structure", **low), history)
     assert "Weakest on average: structure, lowest in the mid phase, 0.017" in page.text
     assert page.text.index("Weakest on average") < page.text.index("Components of each phase")
+
+
+def spiked() -> History:
+    loss = LOSS.copy()
+    loss[150] += 5.0
+    return History(np.append(10 * np.arange(200), 1990), np.append(loss, LOSS[-1]))
+
+
+def test_the_state_is_said_before_the_drawing_with_what_it_is_worth() -> None:
+    history = History(range(200), LOSS, grad_norm=np.ones(200))
+    found = insight_of(history).state
+    assert found.name == "stuck"
+    page = page_with(score(history), history)
+    said = f"{STATES['stuck']}: {found.sentence}."
+    assert said in page.text
+    assert STATE_WORTH["stuck"] in page.text
+    places = [page.text.index(part) for part in ("Weakest on average", said, "Log scale")]
+    assert places == sorted(places)
+    # a rule of thumb is no alarm
+    assert ("b", {"class": "alert"}) not in page.attributes
+
+
+def test_a_run_that_blew_up_is_marked() -> None:
+    history = History(range(200), [*LOSS[:180], *[np.nan] * 20])
+    page = page_with(score(history), history)
+    assert STATES["diverging"] in page.text
+    assert ("b", {"class": "alert"}) in page.attributes
+
+
+def test_findings_are_counted_listed_and_marked_where_they_lie() -> None:
+    history = spiked()
+    page = page_with(score(history), history)
+    for found in insight_of(history).findings:
+        assert f"{found.name.replace('_', ' ')}: {found.sentence}" in page.text
+    assert "2 findings" in page.text
+    assert CHECKS_WORTH in page.text
+    (marks,) = page.paths("found")
+    places = [float(move.partition(" ")[0]) / WIDTH for move in marks.split("M")[1:]]
+    assert places == pytest.approx([1.0, 1500 / 1990], abs=0.001)
+
+
+def test_of_a_clean_run_it_is_said_that_nothing_was_found_and_what_that_is_worth() -> None:
+    history = History(range(200), LOSS)
+    assert insight_of(history).findings == ()
+    page = page_with(score(history), history)
+    assert NO_FINDING in page.text
+    assert "finding" not in page.text.replace(NO_FINDING, "")
+    assert page.paths("found") == []
+
+
+def test_a_finding_over_the_whole_run_is_listed_and_not_marked() -> None:
+    history = History(np.repeat(np.arange(100), 2), LOSS)
+    page = page_with(score(history), history)
+    assert "duplicated steps: " in page.text
+    assert page.paths("found") == []
 
 
 def test_a_phase_in_which_another_component_is_lowest_is_named() -> None:

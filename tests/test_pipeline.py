@@ -53,11 +53,12 @@ def test_a_run_is_scored_and_the_score_stands_on_it(tracker: Recorder) -> None:
     (ref, *_) = tracker.find(Query())
     assert (outcome.outcome, outcome.reason, outcome.fix) == ("scored", "", "")
     assert outcome.stamp == ref.stamp
-    history, scored = examine(tracker, ref, OPTIONS)
+    history, scored, insight, _ = examine(tracker, ref, OPTIONS)
     assert repr(outcome.score) == repr(scored)
     assert ref.stamp.metrics["dqi"] == scored.dqi == score(history).dqi > 0
-    assert ref.stamp.facts["fingerprint"] == fingerprint_of(history, scored, OPTIONS.digest)
+    assert ref.stamp.facts["fingerprint"] == fingerprint_of(history, OPTIONS.digest)
     assert ref.stamp.facts["seen"] == seen(ref, "loss")
+    assert ref.stamp.facts["state"] == insight.state.name
 
 
 def test_each_kind_of_run_has_its_outcome() -> None:
@@ -104,6 +105,29 @@ def test_late_points_are_scored_and_dated_after_what_stood_there(tracker: Record
     after = tracker.runs["b"].stamp
     assert after.timestamp > before.timestamp
     assert after.facts["fingerprint"] != before.facts["fingerprint"]
+    assert set(outcomes(tracker).values()) == {"unchanged"}
+
+
+def test_late_points_of_the_gradient_norm_alone_are_read_and_scored() -> None:
+    tracker = Recorder()
+    run = tracker.add("r", loss=[(step, 1.0 + step % 2) for step in range(60)], grad_norm=curve(0))
+    before = run_pass(tracker)["r"].stamp
+    run.metrics["grad_norm"].extend((30 + step, 100.0) for step in range(30))
+    after = run_pass(tracker)["r"]
+    assert (after.outcome, run.n_writes) == ("scored", 2)
+    assert after.stamp.metrics["dqi"] == before.metrics["dqi"]
+    assert after.stamp.metrics["dqi_grad_late"] == pytest.approx(math.log(100))
+    assert (before.facts["state"], after.stamp.facts["state"]) == ("plateau", "stuck")
+    assert outcomes(tracker) == {"r": "unchanged"}
+
+
+def test_a_stamp_from_before_there_was_insight_is_replaced(
+    tracker: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("dqi_tracking.pipeline.INSIGHT_VERSION", "0")
+        run_pass(tracker)
+    assert set(outcomes(tracker).values()) == {"scored"}
     assert set(outcomes(tracker).values()) == {"unchanged"}
 
 
@@ -182,6 +206,8 @@ def test_the_files_say_what_the_stamp_says_and_may_be_left_out(tracker: Recorder
     assert told["dqi"] == stamp.metrics["dqi"]
     assert told["fingerprint"] == stamp.facts["fingerprint"]
     assert told["scored_at"] == stamp.facts["scored_at"]
+    assert told["state"]["name"] == stamp.facts["state"]
+    assert len(told["findings"]) == stamp.metrics["dqi_checks"]
     assert files["phases.html"].lower().startswith(b"<!doctype html>")
 
 

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import percentileofscore
 
-from dqi_tracking.engine import score_many
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.population import (
     MEASURES,
@@ -23,9 +22,9 @@ from dqi_tracking.insight.population import (
     weakest,
 )
 from dqi_tracking.names import METRICS
-from dqi_tracking.stamp import stamp_of
 from dqi_tracking.types import COMPONENTS, PHASES, RunRef
 from tests.insight_runs import clean_run
+from tests.stamps import stamp_for
 from tests.strategies import PROPERTY
 
 # few values, so that ties are common; and any score
@@ -123,8 +122,8 @@ def test_what_is_no_column_of_numbers_is_refused() -> None:
 
 def written(n_runs: int) -> dict[str, list[float]]:
     """Return the metrics of scored runs by column, as a listing tells them."""
-    scores = score_many(clean_run(seed, n=60 + seed) for seed in range(n_runs))
-    stamps = [stamp_of(score, RunRef(str(row)), "", 0) for row, score in enumerate(scores)]
+    runs = [clean_run(seed, n=60 + seed) for seed in range(n_runs)]
+    stamps = [stamp_for(run, RunRef(str(row))) for row, run in enumerate(runs)]
     return {name: [stamp.metrics[name] for stamp in stamps] for name in METRICS}
 
 

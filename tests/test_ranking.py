@@ -10,7 +10,7 @@ import pytest
 
 from dqi_tracking import rank
 from dqi_tracking.errors import ConfigError
-from dqi_tracking.names import METRICS
+from dqi_tracking.names import KEY_OF_FACT, METRICS
 from dqi_tracking.pipeline import ScoringOptions, begin, process
 from dqi_tracking.ranking import COLUMNS, rank_runs
 from dqi_tracking.trackers.base import Query
@@ -44,14 +44,25 @@ def test_the_highest_comes_first_and_runs_without_a_number_last(tracker: Recorde
 
 def test_every_column_is_what_stands_on_the_run() -> None:
     tracker = Recorder()
-    tracker.add("r", name="a name", loss=curve(1))
+    twice = [*curve(1), curve(1)[-1]]
+    tracker.add("r", name="a name", loss=twice, grad_norm=[(step, 1.0) for step, _ in twice])
     (outcome,) = process(tracker, list(tracker.find(Query())), begin(ScoringOptions()))
     (row,) = rank_runs(tracker).to_dict("records")
     assert tuple(row) == COLUMNS
     assert (row["run"], row["name"], row["group"]) == ("r", "a name", "memory")
     assert {name: row[name] for name in METRICS} == outcome.stamp.metrics
-    for fact in ("status", "weakest", "signal", "version", "scored_at"):
-        assert row[f"dqi_{fact}"] == outcome.stamp.facts[fact]
+    for fact in (
+        "status",
+        "weakest",
+        "state",
+        "checks",
+        "signal",
+        "phases",
+        "version",
+        "scored_at",
+    ):
+        assert row[KEY_OF_FACT[fact]] == outcome.stamp.facts[fact]
+    assert (row["dqi_checks"], row["dqi_findings"]) == (1.0, "duplicated_steps")
 
 
 def test_nothing_is_read_or_written(tracker: Recorder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqi_tracking import History, RunRef, Stamp, score
-from dqi_tracking.names import METRICS
+from dqi_tracking.insight.checks import CheckName
+from dqi_tracking.names import FACTS, KEY_OF_FACT, METRICS, SCORES
 from dqi_tracking.pipeline import ScoringOptions
-from dqi_tracking.stamp import fingerprint_of, iso_time, seen, stamp_of, standing_mark
+from dqi_tracking.stamp import fingerprint_of, iso_time, seen, standing_mark
 from dqi_tracking.types import MetricKey
+from tests.stamps import stamp_for
 from tests.strategies import FEW, histories
 
 LOSS = MetricKey(("loss",))
@@ -31,7 +34,7 @@ CURVE = History(np.arange(40), 1 / (1 + np.arange(40)))
 
 
 def mark(history: History, digest: str = "0" * 8) -> str:
-    return fingerprint_of(history, score(history), digest)
+    return fingerprint_of(history, digest)
 
 
 def test_the_names_are_those_of_the_contract() -> None:
@@ -39,13 +42,18 @@ def test_the_names_are_those_of_the_contract() -> None:
     expected = {"dqi", "dqi_raw", *(f"dqi_{phase}" for phase in phases)}
     expected |= {f"dqi_{phase}_{part}" for phase in phases for part in parts}
     expected |= {"dqi_boundary_early_mid", "dqi_boundary_mid_late"}
-    stamp = stamp_of(score(CURVE), REF, "mark", 1_000)
-    assert set(stamp.metrics) == set(METRICS) == expected
-    assert len(METRICS) == 19
+    assert set(SCORES) == expected
+    assert len(SCORES) == 19
+    stamp = stamp_for(CURVE, REF, "mark", 1_000)
+    readings = {"dqi_checks", "dqi_loss_lowest", "dqi_grad_late"}
+    assert set(stamp.metrics) == set(METRICS) == expected | readings
     assert set(stamp.facts) == {
         "status",
         "weakest",
+        "state",
+        "checks",
         "signal",
+        "phases",
         "version",
         "seen",
         "fingerprint",
@@ -56,7 +64,7 @@ def test_the_names_are_those_of_the_contract() -> None:
 
 def test_each_name_holds_its_own_number() -> None:
     scored = score(CURVE)
-    metrics = stamp_of(scored, REF, "mark", 1_000).metrics
+    metrics = stamp_for(CURVE, REF).metrics
     assert (metrics["dqi"], metrics["dqi_raw"]) == (scored.dqi, scored.dqi_raw)
     for name, phase in scored.phases.items():
         assert metrics[f"dqi_{name}"] == phase.dqi
@@ -68,12 +76,15 @@ def test_each_name_holds_its_own_number() -> None:
 
 def test_facts_say_what_was_scored_and_when_and_the_commit_mark_comes_last() -> None:
     scored = score(CURVE)
-    facts = stamp_of(scored, REF, "mark", 1_700_000_000_999).facts
+    facts = stamp_for(CURVE, REF, "mark", 1_700_000_000_999).facts
     assert list(facts)[-1] == "fingerprint"
     assert facts == {
         "status": "ok",
         "weakest": scored.weakest,
+        "state": "plateau",
+        "checks": "",
         "signal": "loss",
+        "phases": "auto",
         "version": scored.version,
         "seen": seen(REF, "loss"),
         "fingerprint": "mark",
@@ -84,26 +95,49 @@ def test_facts_say_what_was_scored_and_when_and_the_commit_mark_comes_last() -> 
 @FEW
 @given(histories())
 def test_any_history_makes_a_whole_stamp(history: History) -> None:
-    scored = score(history)
-    stamp = stamp_of(scored, REF, fingerprint_of(history, scored, "0" * 8), 1)
+    stamp = stamp_for(history, REF, mark(history), 1)
     assert list(stamp.metrics) == list(METRICS)
     assert all(isinstance(value, float) for value in stamp.metrics.values())
     assert all(isinstance(value, str) for value in stamp.facts.values())
+    n_findings = len(stamp.facts["checks"].split(",")) if stamp.facts["checks"] else 0
+    assert stamp.metrics["dqi_checks"] == n_findings or stamp.facts["status"] == "no_signal"
+
+
+def test_readings_hold_what_is_ranked_in_a_cohort() -> None:
+    step = np.arange(200)
+    twice = History([*step, 199], [*(5 - step / 100), 3.0], grad_norm=[np.e] * 201)
+    stamp = stamp_for(twice, REF)
+    assert stamp.metrics["dqi_checks"] == 1
+    assert stamp.facts["checks"] == "duplicated_steps"
+    assert stamp.metrics["dqi_loss_lowest"] == pytest.approx(3.03)
+    assert stamp.metrics["dqi_grad_late"] == pytest.approx(1.0)
+    assert np.isnan(stamp_for(CURVE, REF).metrics["dqi_grad_late"])
+    assert np.isnan(stamp_for(History([]), REF).metrics["dqi_checks"])
+
+
+def test_all_findings_at_once_fit_into_a_tag() -> None:
+    # the shortest value that MLflow has ever taken in a tag
+    assert len(",".join(get_args(CheckName))) <= 250
+
+
+def test_no_fact_has_the_key_of_a_metric() -> None:
+    keys = [*METRICS, *(KEY_OF_FACT[fact] for fact in FACTS)]
+    assert len(set(keys)) == len(keys)
+    assert all(re.fullmatch(r"dqi[a-z_]*", key) for key in keys)
 
 
 def test_a_score_that_is_no_number_never_looks_like_one() -> None:
-    metrics = stamp_of(score(History([0, 1, 2], [1, np.nan, 3])), REF, "mark", 1).metrics
-    assert all(np.isnan(value) for value in metrics.values())
+    metrics = stamp_for(History([0, 1, 2], [1, np.nan, 3]), REF).metrics
+    assert all(np.isnan(metrics[name]) for name in SCORES)
 
 
 def test_metrics_are_dated_by_the_pass_and_after_whatever_stands_there() -> None:
-    scored = score(CURVE)
     standing = replace(REF, stamp=Stamp({}, {}, timestamp=900))
-    assert stamp_of(scored, REF, "mark", 1_000).timestamp == 1_000
-    assert stamp_of(scored, standing, "mark", 1_000).timestamp == 1_000
+    assert stamp_for(CURVE, REF, "mark", 1_000).timestamp == 1_000
+    assert stamp_for(CURVE, standing, "mark", 1_000).timestamp == 1_000
     # the clock was set back
-    assert stamp_of(scored, standing, "mark", 100).timestamp == 901
-    assert stamp_of(scored, standing, "mark", 900).timestamp == 901
+    assert stamp_for(CURVE, standing, "mark", 100).timestamp == 901
+    assert stamp_for(CURVE, standing, "mark", 900).timestamp == 901
 
 
 def test_times_are_told_in_utc_to_the_second() -> None:
@@ -149,10 +183,26 @@ def test_the_fingerprint_changes_with_the_key_and_the_options() -> None:
 
 
 def test_the_fingerprint_does_not_change_with_what_is_not_read() -> None:
-    before = mark(CURVE)
-    assert mark(History(CURVE.step, CURVE.loss, grad_norm=CURVE.step)) == before
+    empty = History(CURVE.step, CURVE.loss, grad_norm=[], grad_step=[], grad_norm_key="other")
+    assert mark(empty) == mark(CURVE)
     negative_zero = mark(History([0, 1], [-0.0, float("nan")]))
     assert negative_zero == mark(History([-0.0, 1], [0.0, -float("nan")]))
+
+
+def test_the_fingerprint_changes_with_the_gradient_norm_beside_the_loss() -> None:
+    norm = np.linspace(3, 1, 40)
+    before = mark(History(CURVE.step, CURVE.loss, norm))
+    assert before != mark(CURVE)
+    assert before == mark(History(CURVE.step, CURVE.loss, norm, grad_step=CURVE.step))
+    changed = np.append(norm[:-1], 1.5)
+    others = (
+        History(CURVE.step, CURVE.loss, changed),
+        History(CURVE.step, CURVE.loss, norm, grad_step=CURVE.step + 1),
+        History(CURVE.step, CURVE.loss, norm[:-1], grad_step=CURVE.step[:-1]),
+        History(CURVE.step, CURVE.loss, norm, grad_norm_key="other"),
+        History(CURVE.step, norm, CURVE.loss),
+    )
+    assert len({before, *map(mark, others)}) == 1 + len(others)
 
 
 def test_the_fingerprint_is_of_the_gradient_norm_where_that_was_read() -> None:
@@ -181,6 +231,15 @@ def test_the_digest_changes_with_each_option(changed: dict[str, object]) -> None
     assert ScoringOptions().digest == ScoringOptions().digest
     assert re.fullmatch(r"[0-9a-f]{8}", ScoringOptions().digest)
     assert ScoringOptions(**changed).digest != ScoringOptions().digest
+
+
+@pytest.mark.parametrize("version", ["ENGINE_VERSION", "INSIGHT_VERSION"])
+def test_the_digest_changes_with_each_version(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ScoringOptions().digest
+    monkeypatch.setattr(f"dqi_tracking.pipeline.{version}", "another")
+    assert ScoringOptions().digest != before
 
 
 @pytest.mark.parametrize(
@@ -224,9 +283,12 @@ def test_seen_does_not_change_with_what_has_no_part_in_the_score() -> None:
         REF, name="renamed", started=1, stamp=Stamp({}, {}), latest={**REF.latest, "acc": "1@1"}
     )
     assert seen(same, "loss") == seen(REF, "loss")
+
+
+@pytest.mark.parametrize("signal", ["loss", "grad_norm"])
+def test_seen_changes_when_the_gradient_norm_gets_a_point(signal: str) -> None:
     norm = replace(REF, latest=REF.latest | {"grad_norm": "9@10"})
-    assert seen(norm, "loss") == seen(REF, "loss")
-    assert seen(norm, "grad_norm") != seen(REF, "grad_norm")
+    assert seen(norm, signal) != seen(REF, signal)
 
 
 def test_seen_changes_when_a_better_series_appears_or_gets_its_points() -> None:
@@ -237,7 +299,7 @@ def test_seen_changes_when_a_better_series_appears_or_gets_its_points() -> None:
 
 
 def test_no_mark_stands_where_a_write_was_not_finished() -> None:
-    stamp = stamp_of(score(CURVE), REF, "mark", 1_000)
+    stamp = stamp_for(CURVE, REF, "mark", 1_000)
     later = replace(stamp, timestamp=stamp.timestamp + 1)
     unmarked = replace(stamp, facts={"status": "ok"})
     marks = [standing_mark(replace(REF, stamp=each)) for each in (stamp, later, unmarked, None)]

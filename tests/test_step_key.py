@@ -145,7 +145,7 @@ def test_a_file_whose_steps_are_the_metric_has_nothing_to_warn_of(tmp_path: Path
         settings = Settings(step_key=column)
         tracker = open_tracker(str(path), settings=settings)
         (ref,) = tracker.find(Query())
-        history, result = examine(tracker, ref, ScoringOptions.of(settings))
+        history, result, *_ = examine(tracker, ref, ScoringOptions.of(settings))
         assert history.step.tolist() == [step * 10 for step, _ in curve(1)]
         assert not [warning for warning in result.warnings if column in warning]
 

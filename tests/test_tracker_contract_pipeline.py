@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from dqi_tracking import History, Query, Report, Score, score, unscore
 from dqi_tracking.names import FILES, METRICS
 from dqi_tracking.report.artifact import read_phases
-from dqi_tracking.stamp import stamp_of, standing_mark
+from dqi_tracking.stamp import standing_mark
 from dqi_tracking.types import RunRef
+from tests.stamps import stamp_for
 from tests.tracker_harness.base import Harness, Points
 
 pytest_plugins = ["tests.tracker_harness.fixtures", "tests.wandb_server.fixtures"]
@@ -43,6 +45,7 @@ TOTAL = [
 RUNS: dict[str, tuple[Mapping[str, Points], Points, str]] = {
     "long": ({"loss": curve(600, 1, 50)}, curve(600, 1, 50), "loss"),
     "gaps": ({"train/loss": GAPS, "lr": curve(9)}, GAPS, "train/loss"),
+    "both": ({"loss": curve(60, 4), "grad_norm": curve(20, 5, 3)}, curve(60, 4), "loss"),
     "far": ({"loss": curve(10, 2, 10**9)}, curve(10, 2, 10**9), "loss"),
     "tiny": ({"loss": [(n, y * 1e-300) for n, y in curve()]},
              [(n, y * 1e-300) for n, y in curve()], "loss"),
@@ -58,11 +61,20 @@ RUNS: dict[str, tuple[Mapping[str, Points], Points, str]] = {
 
 
 def expected(name: str) -> Score:
+    return score(read(name))
+
+
+def read(name: str) -> History:
+    """Return the history that every tracker should read from a run."""
     _, points, key = RUNS[name]
     step, value = zip(*points, strict=True)
     if key == "grad_norm":
-        return score(History(step, grad_norm=value))
-    return score(History(step, value, loss_key=key))
+        return History(step, grad_norm=value)
+    beside = RUNS[name][0].get("grad_norm")
+    if beside is None:
+        return History(step, value, loss_key=key)
+    grad_step, grad_norm = zip(*beside, strict=True)
+    return History(step, value, grad_norm, grad_step=grad_step, loss_key=key)
 
 
 def numbers_of(ref: RunRef) -> dict[str, float]:
@@ -89,9 +101,10 @@ def test_a_score_is_the_same_wherever_its_history_lies(harness: Harness) -> None
     report, _ = harness.backfill()
     assert report.counts == {"scored": len(RUNS)}
     for ref in harness.find():
-        wanted = stamp_of(expected(ref.name), ref, "", 0)
+        wanted = stamp_for(read(ref.name), replace(ref, stamp=None))
         assert numbers_of(ref) == close_to(wanted.metrics), ref.name
-        facts = {name: wanted.facts[name] for name in ("status", "weakest", "signal", "version")}
+        names = ("status", "weakest", "state", "checks", "signal", "version")
+        facts = {name: wanted.facts[name] for name in names}
         told = {name: ref.stamp.facts.get(name, "") for name in facts}
         assert told == facts, ref.name
 
@@ -139,7 +152,7 @@ def test_runs_that_got_points_are_scored_again_and_no_other(harness: Harness) ->
     assert (after[same], harness.owned(same)) == (before[same], owned)
     assert after[grown] not in (None, before[grown])
     step, loss = zip(*curve(), *late, strict=True)
-    wanted = stamp_of(score(History(step, loss)), harness.ref(grown), "", 0).metrics
+    wanted = stamp_for(History(step, loss), replace(harness.ref(grown), stamp=None)).metrics
     assert numbers_of(harness.ref(grown)) == close_to(wanted)
     assert harness.backfill()[0].counts == {"unchanged": 2}
 
@@ -186,7 +199,7 @@ def test_four_threads_score_as_one_does(harness: Harness) -> None:
     for ref in harness.find():
         number = int(ref.name[1:])
         step, loss = zip(*curve(20 + number, number), strict=True)
-        wanted = stamp_of(score(History(step, loss)), ref, "", 0).metrics
+        wanted = stamp_for(History(step, loss), replace(ref, stamp=None)).metrics
         assert numbers_of(ref) == close_to(wanted), ref.name
     assert harness.backfill(jobs=4)[0].counts == {"unchanged": 20}
 
@@ -204,11 +217,12 @@ def test_the_table_holds_what_was_written_the_best_first(harness: Harness) -> No
     assert dict(zip(table["name"], table["dqi_signal"], strict=True)) == {
         name: key for name, (_, _, key) in RUNS.items()
     }
-    assert table["dqi"].isna().tolist() == [False] * 9 + [True] * 2
+    assert table["dqi"].isna().tolist() == [False] * (len(RUNS) - 2) + [True] * 2
 
 
 def test_what_was_taken_off_is_scored_again_as_before(harness: Harness) -> None:
-    runs = [harness.add(f"r{number}", {"loss": curve(seed=number)}) for number in range(3)]
+    both = [{"loss": curve(seed=number), "grad_norm": curve(seed=9)} for number in range(3)]
+    runs = [harness.add(f"r{number}", metrics) for number, metrics in enumerate(both)]
     before = [harness.owned(run) for run in runs]
     harness.backfill()
     first = {ref.run_id: numbers_of(ref) for ref in harness.find()}

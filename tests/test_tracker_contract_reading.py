@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from dqi_tracking import ReadRejected, RunNotFound
-from dqi_tracking.types import History
+from dqi_tracking import Query, ReadRejected, RunNotFound
+from dqi_tracking.types import FloatArray, History
 from tests.tracker_harness.base import Harness, Points
 
 pytest_plugins = ["tests.tracker_harness.fixtures", "tests.wandb_server.fixtures"]
@@ -80,6 +80,67 @@ def test_points_that_came_late_are_read(harness: Harness) -> None:
     assert_same_points(harness.history(run), [*LOSS["loss"], (4, 1.125), (100, 1.0)])
 
 
+def test_any_metrics_of_a_run_are_read_exactly(harness: Harness) -> None:
+    rates = [(step, 0.1 / (step + 1)) for step in range(0, 60, 7)]
+    norms = {f"grad_2.0_norm/h.{n}.w": [(s, n + s / 64) for s in range(n, 40)] for n in range(12)}
+    logged = {"loss": hard_points(0), "lr": rates, "norm": [(0, NAN), (1, INF), (2, 1.0)], **norms}
+    harness.add("other", {"lr": [(0, 5.0)], "norm": [(0, 5.0)]})
+    ref = harness.ref(harness.add("run", logged))
+    with harness.opened() as tracker:
+        assert set(logged) <= set(tracker.metric_names(ref))
+        found = tracker.series(ref, ["lr", "missing", *norms, "norm", "loss"])
+        (alone,) = tracker.series(ref, ["lr"]).values()
+        assert tracker.series(ref, []) == tracker.series(ref, ["missing"]) == {}
+    assert list(found) == ["lr", *norms, "norm", "loss"]
+    for key, series in found.items():
+        assert_same_series(series.step, series.value, logged[key])
+    assert_same_series(alone.step, alone.value, rates)
+
+
+def test_names_of_metrics_are_sorted_and_none_of_the_trackers_own(harness: Harness) -> None:
+    run = harness.add("run", {"zeta": [(0, 1.0)], "loss": [(0, 1.0)], "gradients/h.0": [(1, 2.0)]})
+    with harness.opened() as tracker:
+        (ref,) = tracker.find(Query())
+        names = tracker.metric_names(ref)
+    assert ref.run_id == run
+    assert list(names) == sorted(names)
+    assert {name for name in names if name != "dqi_mine"} == {"zeta", "loss", "gradients/h.0"}
+
+
+def test_any_metrics_of_a_run_that_is_gone_are_an_error(harness: Harness) -> None:
+    harness.add("stays", LOSS)
+    run = harness.add("run", LOSS)
+    ref = harness.ref(run)
+    harness.delete(run)
+    with harness.opened() as tracker:
+        with pytest.raises(RunNotFound) as raised:
+            tracker.metric_names(ref)
+        with pytest.raises(RunNotFound):
+            tracker.series(ref, ["missing"])
+    assert raised.value.run == run
+
+
+def test_text_among_any_metrics_is_an_error(harness: Harness) -> None:
+    harness.needs("text")
+    ref = harness.ref(harness.add("run", {**LOSS, "lr": [(0, 1.0), (1, "high"), (2, 0.5)]}))
+    with harness.opened() as tracker, pytest.raises(ReadRejected, match="high"):
+        tracker.series(ref, ["lr"])
+
+
+def test_many_metrics_are_read_without_a_request_each(
+    harness: Harness, request: pytest.FixtureRequest
+) -> None:
+    if "http" in request.node.name:
+        pytest.skip("a server's routes give one metric a request")
+    logged = {f"grad_2.0_norm/h.{n}": [(0, 1.0), (1, 2.0)] for n in range(60)}
+    ref = harness.ref(harness.add("run", {**LOSS, **logged}))
+    with harness.opened() as tracker:
+        tracker.series(ref, ["loss"])
+        before = harness.n_requests()
+        assert len(tracker.series(ref, list(logged))) == 60
+        assert harness.n_requests() - before <= 5
+
+
 def hard_points(seed: int) -> Points:
     """Return floats of every size, at steps that jump further and further."""
     rng = np.random.default_rng(seed)
@@ -94,10 +155,14 @@ def hard_points(seed: int) -> Points:
 
 
 def assert_same_points(history: History, points: Points) -> None:
-    step, value = np.array([*zip(*points, strict=True)], dtype=np.float64)
-    assert history.step.tolist() == step.tolist()
     assert history.loss is not None
+    assert_same_series(history.step, history.loss, points)
+
+
+def assert_same_series(steps: FloatArray, values: FloatArray, points: Points) -> None:
+    step, value = np.array([*zip(*points, strict=True)], dtype=np.float64)
+    assert steps.tolist() == step.tolist()
     # bits, so that a NaN is one
-    assert np.array_equal(np.isnan(history.loss), np.isnan(value))
+    assert np.array_equal(np.isnan(values), np.isnan(value))
     finite = ~np.isnan(value)
-    assert history.loss[finite].tobytes() == value[finite].tobytes()
+    assert values[finite].tobytes() == value[finite].tobytes()

@@ -11,7 +11,7 @@ import pytest
 
 from dqi_tracking.config import load_settings
 from dqi_tracking.errors import AuthError
-from dqi_tracking.names import METRICS
+from dqi_tracking.names import FACTS, KEY_OF_FACT, METRICS, SCORES
 from dqi_tracking.ranking import rank
 from dqi_tracking.stamp import standing_mark
 from dqi_tracking.trackers.base import Query
@@ -41,22 +41,46 @@ OWN = {
     "group": "g",
     "job_type": "train",
 }
+HISTORY = [row | {"grad_norm": 1.0} for row in falling() if not 20 <= row["_step"] < 28]
+"""With a gradient norm, and with a hole for the checks to find."""
 SUMMARY = {"loss": 0.1, "best": {"loss": 0.05}, "dqi_mine": "a note", "big": 2**53 + 1, "no": None}
 
 
 class TestPutOnTheRun:
     @pytest.fixture(autouse=True)
     def run(self, wandb_server: WandbServer) -> None:
-        wandb_server.add_run(P, "r", history=falling(), summary=SUMMARY, **OWN)
+        wandb_server.add_run(P, "r", history=list(HISTORY), summary=SUMMARY, **OWN)
 
     def test_the_score_stands_in_the_summary(self, wandb_server: WandbServer):
         assert score_all().counts == {"scored": 1}
         summary = wandb_server.run(P, "r").summary
-        assert set(KEYS) <= set(summary)
+        assert {*METRICS, *(KEY_OF_FACT[fact] for fact in FACTS)} <= set(summary)
         assert 0 < summary["dqi"] < 1
         assert (summary["dqi_status"], summary["dqi_signal"]) == ("ok", "loss")
+        assert summary["dqi_findings"].split(",") == ["missing_rows", "largest_gap"]
+        assert (summary["dqi_checks"], summary["dqi_grad_late"]) == (2.0, 0.0)
         table = rank(ADDRESS)
         assert table.loc[0, list(METRICS)].to_dict() == {key: summary[key] for key in METRICS}
+
+    def test_runs_are_found_by_what_was_read_from_them(self, wandb_server: WandbServer):
+        wandb_server.add_run(P, "clean", history=falling())
+        score_all()
+        for where in ('{"summary_metrics.dqi_checks": {"$gt": 0}}',
+                      '{"summary_metrics.dqi_grad_late": {"$exists": true}}'):  # fmt: skip
+            assert rank(ADDRESS, where=where)["run"].tolist() == ["r"]
+        states = dict(zip(*rank(ADDRESS)[["run", "dqi_state"]].to_numpy().T, strict=True))
+        for run_id, state in states.items():
+            where = json.dumps({"summary_metrics.dqi_state": state})
+            assert run_id in rank(ADDRESS, where=where)["run"].tolist()
+
+    def test_findings_that_are_gone_lose_their_key(self, wandb_server: WandbServer):
+        score_all()
+        wandb_server.live(P, "r").history[:] = falling(60)
+        assert score_all(verify=True).counts == {"scored": 1}
+        summary = wandb_server.run(P, "r").summary
+        assert summary["dqi_checks"] == 0.0
+        assert "dqi_findings" not in summary
+        assert "dqi_grad_late" not in summary
 
     def test_nothing_of_a_persons_changes(self, wandb_server: WandbServer):
         before = wandb_server.run(P, "r")
@@ -119,7 +143,7 @@ class TestPutOnTheRun:
         assert score_all().counts == {"scored": 1}
         summary = wandb_server.run(P, "r").summary
         assert summary["dqi_status"] == "nan"
-        assert [key for key in METRICS if key in summary] == []
+        assert [key for key in SCORES if key in summary] == []
         assert "dqi_weakest" not in summary
         assert rank(ADDRESS).loc[0, "dqi_status"] == "nan"
         assert score_all().counts == {"unchanged": 1}

@@ -2,7 +2,8 @@
 
 `plan` says what there is to do, `executor` does it, `report` counts it; `ledger` is this machine's
 memory of it, `recording` what a pass writes there, `lease` keeps a second one off, `status` tells
-what is known. `backfill` is all of it together, and light to import.
+what is known; `cohort_ranking` ranks the runs, and `standing` writes that at the end. `backfill` is
+all of it together, and light to import.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -35,6 +37,7 @@ def backfill(
     reprocess: str = "missing",
     verify: bool = False,
     files: bool = True,
+    forecast: bool = False,
     jobs: int | None = None,
     engine: str = "threads",
     scheduler: str | None = None,
@@ -55,6 +58,12 @@ def backfill(
 
     On MLflow, `Settings.view` also keeps a saved view "DQI" on the experiments.
 
+    With `Settings.percentiles`, a pass at its end ranks all finished runs of the address that are
+    scored with these options, whichever the query means: each within its experiment or project, or
+    with `Settings.cohort` within the runs of it that share the value of a column. Percentiles are
+    written where they moved by a point or more. A pass with a narrower query that scored nothing
+    leaves them alone, and so does one over the address of a single run.
+
     Parameters
     ----------
     address : str
@@ -72,6 +81,12 @@ def backfill(
     files : bool
         Whether `phases.json` and `phases.html` are made at all; `Settings.artifact` says where
         they go.
+    forecast : bool
+        Also write `dqi_forecast`, `dqi_forecast_gain` and `dqi_forecast_step` on runs that are not
+        finished: the loss to expect, its gain over now, and the step of both, which is the last
+        one by the run's own params, config or tags (`plans.PLANNED_STEPS`), else twice the steps
+        so far. Running runs are then part of the pass. Scoring a run again without this takes
+        them off.
     jobs : int, optional
         Runs worked on at the same time; from the settings, or as it suits the tracker, where
         left out.
@@ -113,10 +128,13 @@ def backfill(
     from dqi_tracking.backfill.recording import Recording, recorded
     from dqi_tracking.backfill.report import Report
     from dqi_tracking.backfill.scope import scope_of
+    from dqi_tracking.backfill.standing import RankingAtEnd
     from dqi_tracking.backfill.status import failed_before
     from dqi_tracking.config import load_settings
     from dqi_tracking.errors import ConfigError
+    from dqi_tracking.phase_plan import phase_columns
     from dqi_tracking.pipeline import ScoringOptions, begin
+    from dqi_tracking.plans import planned_columns
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
     from dqi_tracking.trackers.keeping import kept_view
@@ -138,13 +156,29 @@ def backfill(
         verify=verify,
         rescore=reprocess == "all",
         files=files,
+        forecast=forecast,
     )
     ledger = Ledger.of(settings, on_note or _LOGGER.warning)
     scope = scope_of(address, settings)
     recording = None if dry_run else Recording(ledger, scope, address, stop)
+    query = query or Query()
+    query = replace(query, columns=(*query.columns, *phase_columns(settings.phases)))
+    if forecast:
+        # offline runs are read to their ends for a column, and all of them count as finished
+        columns = () if scope.kind == "path" else planned_columns()
+        query = replace(query, include_running=True, columns=(*query.columns, *columns))
+    ranking = RankingAtEnd(
+        current,
+        query,
+        scope.kind,
+        settings.cohort,
+        is_wanted=settings.percentiles or settings.cohort is not None,
+        is_part=reprocess == "failed",
+    )
 
     def note(outcome: Outcome) -> None:
         report.add(outcome)
+        ranking.note(outcome)
         if recording:
             recording.add(outcome)
         if on_outcome:
@@ -155,7 +189,7 @@ def backfill(
         # opening a tracker may take seconds, so the lease was asked for first
         tracker = open_tracker(address, settings=settings)
         try:
-            todo = make_plan(tracker, query or Query(), current, note, wanted)
+            todo = make_plan(tracker, ranking.query, current, note, wanted)
             report.n_found = sum(report.counts.values()) + len(todo)
             if recording:
                 recording.n_found = report.n_found
@@ -177,6 +211,7 @@ def backfill(
             is_scored = report.counts["scored"] or report.counts["unchanged"]
             if is_scored and settings.view and not (dry_run or stop.is_set()):
                 report.view = kept_view(tracker)
+            report.standings = ranking.write(tracker, jobs=jobs, stop=stop)
         finally:
             tracker.close()
             report.stopped = stop.is_set()

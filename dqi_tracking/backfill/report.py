@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dqi_tracking.backfill.cohort_ranking import Standings
     from dqi_tracking.trackers.base import View
     from dqi_tracking.types import Outcome, Outcomes
 
@@ -39,6 +40,8 @@ class Report:
     view : View or None
         Where the tracker shows the runs sorted, if it has a saved view that the pass kept, or
         would have had it been let.
+    standings : Standings or None
+        What came of ranking the runs at the end; None where that was not done.
     """
 
     n_found: int = 0
@@ -49,6 +52,7 @@ class Report:
     stopped: bool = False
     seconds: float = 0.0
     view: View | None = None
+    standings: Standings | None = None
 
     def add(self, outcome: Outcome) -> None:
         """Count one run."""

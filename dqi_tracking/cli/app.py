@@ -15,11 +15,14 @@ from dqi_tracking.cli import (
     backfill,
     demo,
     doctor,
+    forecast,
+    population,
     rank,
     report,
     score,
     show,
     unscore,
+    validate,
     view,
     weights,
 )
@@ -45,7 +48,10 @@ app.command()(rank.rank)
 app.command()(view.view)
 app.command()(report.report)
 app.command()(show.show)
+app.command()(forecast.forecast)
+app.command()(validate.validate)
 app.command()(doctor.doctor)
+app.add_typer(population.app, name="population")
 app.add_typer(weights.app, name="weights")
 
 

@@ -12,7 +12,13 @@ from dqi_tracking.cli.options import Format
 from dqi_tracking.cli.output import Rows, outcome_row, print_table_link, say, talk
 from dqi_tracking.cli.progress import progress_bar
 from dqi_tracking.cli.status import print_status
-from dqi_tracking.cli.summary import exit_code, print_failures, print_report, sentence
+from dqi_tracking.cli.summary import (
+    exit_code,
+    print_failures,
+    print_report,
+    sentence,
+    standings_sentence,
+)
 from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
@@ -62,6 +68,15 @@ def backfill(
         str | None,
         typer.Option(help="Do a pass every 15m, 2h, 1d, …, one at a time, until a signal comes."),
     ] = None,
+    forecast: Annotated[
+        bool,
+        typer.Option(
+            "--forecast",
+            help="Also running runs; on those and other unfinished ones write the loss to expect "
+            "(dqi_forecast, _gain, _step) at the end that their params or config plan, or at twice "
+            "their steps. `dqi forecast` tells more.",
+        ),
+    ] = False,
     where: options.Where = "",
     since: Annotated[
         str | None, typer.Option(help="Runs that ended since: 7d, 12h, or 2026-01-31.")
@@ -77,6 +92,16 @@ def backfill(
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
     weights: options.Weights = None,
+    phases: options.PhasesName = None,
+    percentiles: Annotated[
+        bool,
+        typer.Option(
+            "--percentiles",
+            help="Also write where each run stands in its cohort (dqi_percentile …), which is one "
+            "more write for each run whose percentile moved.",
+        ),
+    ] = False,
+    cohort: options.Cohort = None,
     no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
     no_view: options.NoView = False,
@@ -94,7 +119,8 @@ def backfill(
     from dqi_tracking.backfill import backfill as run_backfill
     from dqi_tracking.backfill.schedule import interval_of, repeat
     from dqi_tracking.errors import ConfigError
-    from dqi_tracking.ranking import COLUMNS
+    from dqi_tracking.names import FORECAST
+    from dqi_tracking.ranking import SCORE_COLUMNS
     from dqi_tracking.trackers.base import Query
 
     seconds = None if every is None else interval_of(every)
@@ -103,7 +129,8 @@ def backfill(
             "--every with --reprocess all would write every score again at each turn",
             fix="leave one of them out",
         )
-    rows = Rows(form, (), ("outcome", "reason", "warnings", *COLUMNS))
+    ahead = FORECAST if forecast else ()
+    rows = Rows(form, (), ("outcome", "reason", "warnings", *SCORE_COLUMNS, *ahead))
     nothing = "no failed runs are known here" if reprocess == "failed" else "no runs found"
 
     def one_pass(stop: Event) -> Report:
@@ -123,6 +150,7 @@ def backfill(
                 reprocess=reprocess,
                 verify=verify,
                 files=not no_files,
+                forecast=forecast,
                 engine=engine,
                 scheduler=scheduler if engine == "dask" else None,
                 settings=settings,
@@ -135,7 +163,9 @@ def backfill(
     def told(stop: Event) -> str:
         report = one_pass(stop)
         print_failures(report)
-        return sentence(report, nothing=nothing)
+        return "; ".join(
+            filter(None, (sentence(report, nothing=nothing), standings_sentence(report)))
+        )
 
     with stop_on_signals() as stop:
         if seconds:

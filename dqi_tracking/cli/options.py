@@ -57,6 +57,15 @@ Weights = Annotated[
         "0.5,0.3,0.2.",
     ),
 ]
+PhasesName = Annotated[
+    str | None,
+    typer.Option(
+        "--phases",
+        metavar="RULE",
+        help="Where the phases end: auto (the method's rule), schedule (the run's own annotations, "
+        "or its logged learning rate), or at two steps: STEP,STEP.",
+    ),
+]
 Where = Annotated[
     str,
     typer.Option(
@@ -79,6 +88,23 @@ NoFiles = Annotated[
 ]
 NoView = Annotated[
     bool, typer.Option("--no-view", help='Keep no saved view "DQI" of the runs on MLflow.')
+]
+Cohort = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLUMN",
+        help="What is the same on runs that are compared with each other: params.model, or on W&B "
+        "config.model. The experiment or project where left out.",
+    ),
+]
+PopulationName = Annotated[
+    str | None,
+    typer.Option(
+        "--population",
+        metavar="FILE",
+        help="Percentiles against a saved population: FILE or FILE:COHORT of `dqi population "
+        "save`, or reference:FAMILY of the public runs that come with the package.",
+    ),
 ]
 MaxRequestsPerMinute = Annotated[
     int | None, typer.Option(min=1, help="Pace of the requests to W&B.")
@@ -143,6 +169,9 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     chosen = {name: given[name] for name in Settings.model_fields if name in given}
     if given.get("no_artifact"):
         chosen["artifact"] = False
+    # a switch that is left off is no choice: variables and files may have made one
+    if not given.get("percentiles"):
+        chosen.pop("percentiles", None)
     if given.get("no_view"):
         chosen["view"] = False
     if chosen.get("weights") is not None:

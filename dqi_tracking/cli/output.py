@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqi_tracking.cli.options import Format
 from dqi_tracking.cli.table import print_table
+from dqi_tracking.names import KEY_OF_FACT
 from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def outcome_row(outcome: Outcome) -> dict[str, Any]:
     row: dict[str, Any] = {"run": ref.run_id, "name": ref.name, "group": ref.group}
     if stamp is not None:
         row.update(stamp.metrics)
-        row.update({f"dqi_{fact}": value for fact, value in stamp.facts.items()})
+        row.update({KEY_OF_FACT[fact]: value for fact, value in stamp.facts.items()})
     row["outcome"] = outcome.outcome
     row["reason"] = outcome.reason
     row["warnings"] = list(outcome.score.warnings) if outcome.score else []

@@ -48,6 +48,7 @@ def score(
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
     weights: options.Weights = None,
+    phases: options.PhasesName = None,
     no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
     max_requests_per_minute: options.MaxRequestsPerMinute = None,
@@ -59,8 +60,9 @@ def score(
     options.speak(verbose)
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
+    from dqi_tracking.phase_plan import phase_columns
     from dqi_tracking.pipeline import ScoringOptions, begin, process
-    from dqi_tracking.ranking import COLUMNS
+    from dqi_tracking.ranking import SCORE_COLUMNS
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
 
@@ -71,10 +73,16 @@ def score(
         verify=True,
         files=not no_files,
     )
-    query = Query(where, include_failed, include_running, limit=limit)
+    query = Query(
+        where,
+        include_failed,
+        include_running,
+        limit=limit,
+        columns=phase_columns(settings.phases),
+    )
     code = ExitCode.DONE
     notes: list[str] = []
-    rows = Rows(form, SHOWN, (*COLUMNS, "outcome", "reason", "warnings"), SPARE)
+    rows = Rows(form, SHOWN, (*SCORE_COLUMNS, "outcome", "reason", "warnings"), SPARE)
     for address in addresses:
         try:
             tracker = open_tracker(address, settings=settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
-from dqi_tracking.cli.explain import Explained, explain
+from dqi_tracking.cli.explain import Ahead, Explained, explain
 from dqi_tracking.cli.options import Format
 from dqi_tracking.cli.output import Rows, outcome_row, talk
 from dqi_tracking.cli.plot_file import PlotFile
@@ -18,8 +19,9 @@ from dqi_tracking.report.printable import printable
 from dqi_tracking.types import Outcome
 
 if TYPE_CHECKING:
+    from dqi_tracking.config import Settings
     from dqi_tracking.trackers.base import Tracker
-    from dqi_tracking.types import RunRef
+    from dqi_tracking.types import History, RunRef
 
 
 def show(
@@ -36,6 +38,27 @@ def show(
     plot_size: Annotated[
         str, typer.Option(metavar="W,H", help="Width and height of the drawing in inches.")
     ] = "3.5,2.6",
+    forecast: Annotated[
+        bool | None,
+        typer.Option(
+            "--forecast/--no-forecast",
+            help="Draw where the run is going, with 80 and 90 % intervals; by itself for a run "
+            "that is not finished, --no-forecast not even then.",
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        bool,
+        typer.Option("--layers", help="Also show each layer whose gradient norm the run logs."),
+    ] = False,
+    layer_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RE",
+            help="Names of the layers' gradient norms, with one group for the layer: "
+            "'grad_norm/(.+)'. Shows them, as --layers does.",
+        ),
+    ] = None,
     tracking_uri: options.TrackingUri = None,
     loss_key: options.LossKey = None,
     grad_norm_key: options.GradNormKey = None,
@@ -43,6 +66,10 @@ def show(
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
+    weights: options.Weights = None,
+    phases: options.PhasesName = None,
+    population: options.PopulationName = None,
+    cohort: options.Cohort = None,
     as_json: options.AsJson = False,
     as_csv: options.AsCsv = False,
 ) -> int:
@@ -50,36 +77,72 @@ def show(
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
     file = None if plot is None else PlotFile.of(plot, plot_size)
+    from dqi_tracking.cli.layer_map import print_layers
+    from dqi_tracking.cli.standing import population_standing, written_standing
+    from dqi_tracking.cohorts import columns_for, place_columns
+    from dqi_tracking.insight.layers import layers_json
+    from dqi_tracking.layer_reading import read_layers
+    from dqi_tracking.phase_plan import phase_columns
     from dqi_tracking.pipeline import ScoringOptions, begin, examine
+    from dqi_tracking.plans import planned_columns
+    from dqi_tracking.population_choice import Scale
     from dqi_tracking.ranking import COLUMNS
-    from dqi_tracking.stamp import fingerprint_of, stamp_of
+    from dqi_tracking.stamp import fingerprint_of, stamp_of, standing_mark
     from dqi_tracking.trackers import open_tracker
+    from dqi_tracking.trackers.base import RUNNING
 
     scoring = ScoringOptions.of(settings)
+    scale = None if population is None else Scale.of(population, settings)
     tracker = open_tracker(run, settings=settings)
     try:
-        ref = _the_one(tracker, run)
-        history, score = examine(tracker, ref, scoring)
+        columns = columns_for(settings.cohort) + planned_columns() + phase_columns(scoring.phases)
+        ref = _the_one(tracker, run, columns)
+        history, score, insight, plan = examine(tracker, ref, scoring)
+        wanted = ref.status in RUNNING if forecast is None else forecast
+        ahead = _ahead(tracker, ref, history, settings) if wanted else None
+        of_layers = (
+            read_layers(
+                tracker,
+                ref,
+                tracker.metric_names(ref),
+                boundaries=score.boundary_steps,
+                pattern=layer_pattern,
+            )
+            if layers or layer_pattern is not None
+            else None
+        )
         view = tracker.view(ref)
     finally:
         tracker.close()
-    mark = fingerprint_of(history, score, scoring.digest)
-    explained = Explained(ref, history, score, mark, scoring.duplicates)
+    mark = fingerprint_of(history, scoring.digest, plan.boundaries)
+    stamp = stamp_of(score, insight, ref, mark, begin(scoring).started, plan.told)
+    if scale:
+        found = scale.against(ref, stamp.metrics)
+        told, place = population_standing(found, scale.name), scale.place(ref, stamp)
+    else:
+        told = written_standing(ref, mark)
+        place = place_columns(ref.stamp if standing_mark(ref) == mark else None)
+    explained = Explained(
+        ref, history, score, insight, mark, scoring.duplicates, tuple(told), ahead, plan.told
+    )
     if form is Format.TABLE:
         explain(explained, view)
+        if of_layers:
+            print_layers(of_layers)
     else:
-        stamp = stamp_of(score, ref, mark, begin(scoring).started)
         rows = Rows(form, (), (*COLUMNS, "outcome", "reason", "warnings"))
-        rows.add(outcome_row(Outcome(ref, "scored", stamp=stamp, score=score)))
+        row = outcome_row(Outcome(ref, "scored", stamp=stamp, score=score)) | place
+        rows.add(row | (json.loads(layers_json(of_layers)) if of_layers else {}))
     if file is not None:
         _draw(explained, file)
     return ExitCode.DONE
 
 
-def _the_one(tracker: Tracker, address: str) -> RunRef:
+def _the_one(tracker: Tracker, address: str, columns: tuple[str, ...]) -> RunRef:
     from dqi_tracking.trackers.base import Query
 
-    refs = list(tracker.find(Query(include_failed=True, include_running=True, limit=2)))
+    only = Query(include_failed=True, include_running=True, limit=2, columns=columns)
+    refs = list(tracker.find(only))
     if not refs:
         raise RunNotFound(f"no run at `{address}`", fix="check the address")
     if len(refs) > 1:
@@ -89,6 +152,17 @@ def _the_one(tracker: Tracker, address: str) -> RunRef:
             "own",
         )
     return refs[0]
+
+
+def _ahead(tracker: Tracker, ref: RunRef, history: History, settings: Settings) -> Ahead | None:
+    """Forecast a run; None where there is no loss to foretell."""
+    from dqi_tracking.insight.fan import fan
+    from dqi_tracking.outlook import outlook_of
+
+    if history.loss is None or not history.loss.size:
+        return None
+    found = outlook_of(tracker, ref, history, settings=settings)
+    return Ahead(found, fan(history, found.horizon.step, learning_rate=found.learning_rate))
 
 
 def _draw(run: Explained, file: PlotFile) -> None:
@@ -102,6 +176,7 @@ def _draw(run: Explained, file: PlotFile) -> None:
         size=file.size,
         duplicates=run.duplicates,
         step_label=run.ref.step_key or "step",
+        fan=run.ahead and run.ahead.fan,
     )
     if picture is None:
         raise HistoryError(

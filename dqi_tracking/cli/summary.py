@@ -41,12 +41,19 @@ def print_report(
         )
     print_failures(report)
     (say if form is Format.TABLE else talk)(sentence(report, done, nothing))
+    told = standings_sentence(report)
+    if told:
+        (say if form is Format.TABLE else talk)(told)
 
 
 def print_failures(report: Report) -> None:
     """Print the first failed runs of a pass, and what to do about each."""
     for failure in report.failures[:MAX_FAILURES_SHOWN]:
         complain(f"{failure.ref.run_id} ({failure.ref.name}): {failure.reason}", failure.fix)
+    if report.standings and report.standings.n_failed:
+        n_failed, reason = report.standings.n_failed, report.standings.reason
+        runs = "run" if n_failed == 1 else "runs"
+        complain(f"percentiles of {n_failed:,} {runs} not written: {reason}", report.standings.fix)
     hidden = report.counts["failed"] - MAX_FAILURES_SHOWN
     if hidden > 0:
         talk(f"… and {hidden:,} more failed; --json lists all")
@@ -56,7 +63,24 @@ def exit_code(report: Report, stop: Stop) -> ExitCode:
     """Return what a pass tells its caller."""
     if report.stopped:
         return stop.code
-    return ExitCode.SOME_FAILED if report.counts["failed"] else ExitCode.DONE
+    is_part = report.counts["failed"] or (report.standings and report.standings.n_failed)
+    return ExitCode.SOME_FAILED if is_part else ExitCode.DONE
+
+
+def standings_sentence(report: Report) -> str:
+    """Return what came of ranking the runs; empty where there is nothing new to say."""
+    found = report.standings
+    if found is None or found.n_failed:
+        # what failed stands among the failures
+        return ""
+    if found.n_ranked:
+        cohorts = "1 cohort" if found.n_cohorts == 1 else f"{found.n_cohorts:,} cohorts"
+        told = f"percentiles: {found.n_ranked:,} runs in {cohorts}, written on {found.n_written:,}"
+        return told if found.n_written else ""
+    if found.n_written:
+        return f"no percentiles: {found.reason}; taken off {found.n_written:,} runs"
+    # once, not at every pass that has nothing to do
+    return f"no percentiles: {found.reason}" if found.reason and report.counts["scored"] else ""
 
 
 def sentence(report: Report, done: Outcomes = "scored", nothing: str = "no runs found") -> str:

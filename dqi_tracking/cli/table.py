@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+from dqi_tracking.names import STANDING
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import PHASES
 
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
 WIDE = 240
 """Columns of a table that goes into a pipe or a file, where nothing may be cut."""
 
-_NUMBERS = {"#", "runs", "points", "dqi", "dqi_raw", *(f"dqi_{phase}" for phase in PHASES)}
+_NUMBERS = {
+    "#",
+    "runs",
+    "points",
+    "dqi",
+    "dqi_raw",
+    *(f"dqi_{phase}" for phase in PHASES),
+    *STANDING,
+    "dqi_cohort_size",
+}
 
 
 def print_table(

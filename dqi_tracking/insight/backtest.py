@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.forecasting.calibration import shipped
-from dqi_tracking.insight.forecasting.reading import read
+from dqi_tracking.insight.forecasting.replay import blocks
 from dqi_tracking.insight.stop_replay import PATIENCE, replayed
 from dqi_tracking.insight.stopping import STALL, TOLERANCE
 
@@ -22,6 +22,26 @@ if TYPE_CHECKING:
     from dqi_tracking.types import FloatArray, History
 
 _RESAMPLES = 1000
+
+
+class GroupBacktest(NamedTuple):
+    """What the advice did to the runs of one group, against the patience that saves as much there.
+
+    Attributes
+    ----------
+    group : object
+        Its label.
+    runs, stopped : int
+    saved, regret, patience_regret : float
+        As in `Backtest`.
+    """
+
+    group: object
+    runs: int
+    stopped: int
+    saved: float
+    regret: float
+    patience_regret: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +70,8 @@ class Backtest:
         Of each run that was replayed, in the order given.
     sentence : str
         The same in words.
+    groups : tuple of GroupBacktest
+        Each group by itself, in the order of its first run.
     """
 
     runs: int
@@ -64,6 +86,7 @@ class Backtest:
     each_saved: tuple[float, ...]
     each_regret: tuple[float, ...]
     sentence: str
+    groups: tuple[GroupBacktest, ...] = ()
 
 
 def backtest(
@@ -84,7 +107,7 @@ def backtest(
     Parameters
     ----------
     histories : iterable of History
-        Finished runs.
+        Finished runs, drawn and let go in blocks.
     groups : sequence, optional
         One label for each history; runs of one group are drawn together in the bootstrap. Each run
         is its own group otherwise.
@@ -104,15 +127,26 @@ def backtest(
     ConfigError
         When no run can be replayed, or there is not one group a history.
     """
-    curves = [read(history, higher_is_better=higher_is_better) for history in histories]
-    labels = list(range(len(curves))) if groups is None else list(groups)
-    if len(labels) != len(curves):
-        raise ConfigError(
-            f"{len(labels)} groups for {len(curves)} runs", fix="pass one group for each run"
-        )
     table = shipped() if calibration is None else calibration
-    kept, outcome = replayed(curves, table, stall, tolerance)
-    return summary(outcome, [labels[run] for run in kept])
+    kept: list[int] = []
+    outcomes: list[FloatArray] = []
+    n_runs = 0
+    for block in blocks(histories, higher_is_better=higher_is_better):
+        some, outcome = replayed(block, table, stall, tolerance)
+        kept.extend(n_runs + run for run in some)
+        outcomes.append(outcome)
+        n_runs += len(block)
+    labels = list(range(n_runs)) if groups is None else list(groups)
+    if len(labels) != n_runs:
+        raise ConfigError(
+            f"{len(labels)} groups for {n_runs} runs", fix="pass one group for each run"
+        )
+    if not kept:
+        raise ConfigError(
+            "no run can be replayed",
+            fix="pass finished runs of at least 8 points in their early part",
+        )
+    return summary(np.concatenate(outcomes), [labels[run] for run in kept])
 
 
 def summary(outcome: FloatArray, labels: Sequence[object]) -> Backtest:
@@ -156,7 +190,14 @@ def summary(outcome: FloatArray, labels: Sequence[object]) -> Backtest:
         each_saved=tuple(each[:, 0].tolist()),
         each_regret=tuple(each[:, 1].tolist()),
         sentence=told,
+        groups=tuple(_group(label, outcome[rows]) for label, rows in members.items()),
     )
+
+
+def _group(label: object, outcome: FloatArray) -> GroupBacktest:
+    saved, regret, _, patience_regret = _means(outcome.mean(axis=0))
+    stopped = int((outcome[:, 0, 0] > 0).sum())
+    return GroupBacktest(label, len(outcome), stopped, saved, regret, patience_regret)
 
 
 def _means(means: FloatArray) -> tuple[float, float, float, float]:

@@ -79,10 +79,12 @@ def measure(
     reduced = [_reduce(*pair) for pair in zip(histories, validations, strict=True)]
     rows = dict(zip(_ROW, np.array([r.row for r in reduced]).reshape(-1, len(_ROW)).T, strict=True))
     loss = np.array([r.loss for r in reduced]).reshape(-1, N_BINS)
-    validation = np.array([r.validation for r in reduced]).reshape(-1, N_BINS)
     levels, scale, extent, start = _relative(loss, rows["start"])
     trend = last_quarter(levels)
-    validation_trend = last_quarter(_relative(validation)[0])
+    validation_drop = validation_error = np.full(len(reduced), np.nan)
+    if any(validation is not None for validation in validations):
+        validation = np.array([r.validation for r in reduced])
+        validation_drop, validation_error, *_ = last_quarter(_relative(validation)[0])
     late = _median(levels[:, -(N_BINS // 4) :])
     given = np.array([math.nan if bound is None else bound for bound in gain_bounds], dtype=float)
     # what rose by noise may fall as far again
@@ -101,8 +103,8 @@ def measure(
         "grad_late": rows["grad_late"],
         "grad_spread": rows["grad_spread"],
         "grad_to_loss": rows["grad_late"] / np.fmax.reduce(np.abs(loss), axis=1),
-        "validation_drop": validation_trend.drop,
-        "validation_error": validation_trend.error,
+        "validation_drop": validation_drop,
+        "validation_error": validation_error,
         "observed_range": observed,
         **{name: rows[name] for name in ("n_points", "n_nonfinite", "is_broken")},
     }

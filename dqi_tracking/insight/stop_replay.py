@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.forecasting import conformal
 from dqi_tracking.insight.forecasting.replay import replay
 from dqi_tracking.insight.stopping import best_index, late_range, running_mean, spread
@@ -43,19 +42,9 @@ def replayed(
         Indices of the runs that could be replayed.
     outcome : ndarray of shape (R, 1 + P, 2)
         Steps saved and regret, of the advice and of P patiences.
-
-    Raises
-    ------
-    ConfigError
-        When no run can be replayed.
     """
     found = replay(curves, CHECKPOINTS)
     kept = np.unique(found.run)
-    if not kept.size:
-        raise ConfigError(
-            "no run can be replayed",
-            fix="pass finished runs of at least 8 points in their early part",
-        )
     low, high = conformal.multiples(table.table, found.ahead, 0.8)
     better_end = found.loss + low * found.difficulty
     # as in a forecast: a loss that was never negative stays so

@@ -7,38 +7,49 @@ The schema is committed as `phases.schema.json` beside this file; write it anew 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from dqi_tracking.errors import ReadRejected
+from dqi_tracking.insight.insight import INSIGHT_VERSION, Insight
+from dqi_tracking.report.insight_parts import (
+    RunFinding,
+    RunReading,
+    RunState,
+    findings_part,
+    reading_part,
+    state_part,
+)
+from dqi_tracking.report.json_part import Part, finite
 from dqi_tracking.report.printable import printable
+from dqi_tracking.report.score_parts import (
+    Boundaries,
+    Phases,
+    Row,
+    Share,
+    boundaries_part,
+    phase_part,
+)
 from dqi_tracking.types import (
     Component,
     Duplicates,
     NanPolicy,
-    PhaseScore,
     RunRef,
     Score,
     Status,
     Units,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""1: the score alone. 2: with state, findings and cohort reading."""
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Row = Annotated[int, Field(ge=0)]
 Weight = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Run(_Part):
+class Run(Part):
     """The run that was scored, as its tracker names it; control characters are left out."""
 
     id: str = Field(description="The tracker's identifier of the run.")
@@ -46,7 +57,7 @@ class Run(_Part):
     group: str = Field(description="Experiment or project, by name; may be empty.")
 
 
-class SignalRead(_Part):
+class SignalRead(Part):
     """The series that was scored."""
 
     key: str = Field(description="Metric name that was read; empty for status no_signal.")
@@ -55,58 +66,7 @@ class SignalRead(_Part):
     )
 
 
-class Phase(_Part):
-    """One phase: its score, its components, and where it lies."""
-
-    dqi: Share | None = Field(
-        description="Product of the four components, in [0, 1]; null where no score exists."
-    )
-    coverage: Share | None = Field(
-        description="tanh((points - 1) / 20), in [0, 1]: counts points; null as dqi."
-    )
-    variation: Share | None = Field(
-        description="Twice the standard deviation over the range, in [0, 1]; null as dqi."
-    )
-    structure: Share | None = Field(
-        description="Bend from point to point against steepness, in [0, 1]; null as dqi."
-    )
-    density: Share | None = Field(
-        description="Evenness of the logging interval, in [0, 1]; null as dqi."
-    )
-    start: Row = Field(description="First row of the sorted signal in the phase.")
-    stop: Row = Field(description="Row after its last one: rows are the half-open [start, stop).")
-    start_step: float | None = Field(
-        description="Training step of the first row, in the run's own unit; null without points."
-    )
-    stop_step: float | None = Field(
-        description="Step at which the next phase starts; the run's last step for the late phase."
-    )
-    n_points: Row = Field(description="Points in the phase: stop - start.")
-
-
-class Phases(_Part):
-    """The three phases, in order."""
-
-    early: Phase
-    mid: Phase
-    late: Phase
-
-
-class Boundary(_Part):
-    """Where one phase ends and the next begins; the point belongs to the later phase."""
-
-    index: Row = Field(description="Row of the sorted signal.")
-    step: float | None = Field(description="Training step of that row, in the run's own unit.")
-
-
-class Boundaries(_Part):
-    """The two phase boundaries."""
-
-    early_mid: Boundary
-    mid_late: Boundary
-
-
-class Options(_Part):
+class Options(Part):
     """The options that the score was made with."""
 
     nan_policy: NanPolicy = Field(description="What became of points that are not finite.")
@@ -117,10 +77,12 @@ class Options(_Part):
     )
 
 
-class PhasesArtifact(_Part):
+class PhasesArtifact(Part):
     """The DQI of one run. It describes the shape of a curve: compare runs of one workload only."""
 
-    schema_version: Literal[1] = Field(description="Version of this schema.")
+    schema_version: Literal[1, 2] = Field(
+        description="Version of this schema; a file of version 1 has no state and no findings."
+    )
     run: Run
     signal: SignalRead
     status: Status = Field(description="Why the number is what it is; ok: nothing to remark.")
@@ -139,12 +101,29 @@ class PhasesArtifact(_Part):
     )
     n_points: Row = Field(description="Points in the signal.")
     n_nonfinite: Row = Field(description="Points logged as NaN or infinite.")
+    state: RunState | None = Field(
+        None, description="What the run is doing at its end; null in a file of version 1."
+    )
+    findings: tuple[RunFinding, ...] | None = Field(
+        None, strict=False, description="What is odd; empty: nothing. Null in version 1."
+    )
+    cohort_reading: RunReading | None = Field(
+        None, description="What is ranked among similar runs; null in a file of version 1."
+    )
+    phases_from: str | None = Field(
+        None,
+        description="What the phases follow: auto for the method's rule, else the schedule or the "
+        "steps that were used, in words; null in a file of version 1.",
+    )
     warnings: tuple[str, ...] = Field(
         strict=False, description="What to bear in mind, one sentence each."
     )
     engine_version: str = Field(description="Changes with any number that the engine computes.")
+    insight_version: str | None = Field(
+        None, description="Changes with state, findings and cohort reading; null in version 1."
+    )
     options: Options
-    fingerprint: str = Field(description="Hash of the signal read, engine version and options.")
+    fingerprint: str = Field(description="Hash of the series read, the versions and the options.")
     scored_at: str = Field(description="When it was scored: ISO 8601, UTC.")
 
 
@@ -152,9 +131,11 @@ def phases_json(
     score: Score,
     ref: RunRef,
     *,
+    insight: Insight,
     options: Mapping[str, object],
     fingerprint: str,
     scored_at: str,
+    phases: str = "auto",
 ) -> bytes:
     """Return `phases.json` of one scored run: the same bytes for the same input.
 
@@ -164,12 +145,16 @@ def phases_json(
         As the engine returns it. Numbers that are not finite become null.
     ref : RunRef
         The run; its metric keys say whether the loss or the gradient norm was read.
+    insight : Insight
+        Of the same history.
     options : mapping
         `nan_policy`, `units`, `duplicates` and `weights`, as JSON has them.
     fingerprint : str
-        Hash of signal, engine version and options.
+        Hash of the series read, the versions and the options.
     scored_at : str
         ISO 8601, UTC.
+    phases : str
+        What the phases follow, in words.
 
     Returns
     -------
@@ -182,16 +167,23 @@ def phases_json(
         run=Run(id=printable(ref.run_id), name=printable(ref.name), group=printable(ref.group)),
         signal=SignalRead(key=printable(score.signal), source=_source(score, ref)),
         status=score.status,
-        dqi=_finite(score.dqi),
-        dqi_raw=_finite(score.dqi_raw),
+        dqi=finite(score.dqi),
+        dqi_raw=finite(score.dqi_raw),
         weakest=score.weakest,
         units=chosen.units,
-        phases=Phases(early=_phase(score.early), mid=_phase(score.mid), late=_phase(score.late)),
-        boundaries=_boundaries(score),
+        phases=Phases(
+            early=phase_part(score.early), mid=phase_part(score.mid), late=phase_part(score.late)
+        ),
+        boundaries=boundaries_part(score),
         n_points=score.n_points,
         n_nonfinite=score.n_nonfinite,
+        state=state_part(insight),
+        findings=findings_part(insight),
+        cohort_reading=reading_part(insight),
+        phases_from=printable(phases),
         warnings=score.warnings,
         engine_version=score.version,
+        insight_version=INSIGHT_VERSION,
         options=chosen,
         fingerprint=fingerprint,
         scored_at=scored_at,
@@ -229,39 +221,10 @@ def json_schema() -> dict[str, object]:
     }
 
 
-def _finite(number: float) -> float | None:
-    return number if math.isfinite(number) else None
-
-
 def _source(score: Score, ref: RunRef) -> Literal["loss", "grad_norm"] | None:
     if score.signal in map(str, ref.loss_keys):
         return "loss"
     return "grad_norm" if score.signal in map(str, ref.grad_norm_keys) else None
-
-
-def _phase(phase: PhaseScore) -> Phase:
-    return Phase(
-        dqi=_finite(phase.dqi),
-        coverage=_finite(phase.coverage),
-        variation=_finite(phase.variation),
-        structure=_finite(phase.structure),
-        density=_finite(phase.density),
-        start=phase.start,
-        stop=phase.stop,
-        start_step=_finite(phase.start_step),
-        stop_step=_finite(phase.stop_step),
-        n_points=phase.n_points,
-    )
-
-
-def _boundaries(score: Score) -> Boundaries | None:
-    if score.boundaries is None or score.boundary_steps is None:
-        return None
-    early_mid, mid_late = (
-        Boundary(index=index, step=_finite(step))
-        for index, step in zip(score.boundaries, score.boundary_steps, strict=True)
-    )
-    return Boundaries(early_mid=early_mid, mid_late=mid_late)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from dqi_tracking.insight.checks import Finding
 from dqi_tracking.report.curve import Curve, gradient_curve, phase_edges, signal_curve
 from dqi_tracking.report.geometry import Tick, number, positions, svg_path, trace
 from dqi_tracking.types import Duplicates, History, Score
@@ -18,6 +20,8 @@ SIDE_COLUMNS = 350
 """Of what is drawn beside the curve: the gradient norm, marks of values that are not finite."""
 FEW_POINTS = 60
 """Points up to which each one is marked by a dot."""
+WIDEST_MARK = 0.5
+"""Share of the steps up to which a finding is marked: what is everywhere needs no mark."""
 MARGIN = 0.05
 TICKS = 5
 
@@ -58,6 +62,8 @@ class Chart(NamedTuple):
     lost, first_lost : str
         Marks of values that are not finite as the `d` of an SVG path, and the first one's step;
         empty without.
+    found : str
+        Where findings lie, along the step axis, as the `d` of an SVG path; empty without.
     description : str
         The curve in a sentence.
     """
@@ -70,10 +76,13 @@ class Chart(NamedTuple):
     edges: list[float] | None
     lost: str
     first_lost: str
+    found: str
     description: str
 
 
-def chart_of(score: Score, history: History, duplicates: Duplicates) -> Chart | None:
+def chart_of(
+    score: Score, history: History, findings: Sequence[Finding], duplicates: Duplicates
+) -> Chart | None:
     """Return the drawing of a scored run; None where no finite value was logged. O(n)."""
     curve = signal_curve(history, duplicates=duplicates, margin=MARGIN, columns=COLUMNS)
     if curve is None:
@@ -91,6 +100,7 @@ def chart_of(score: Score, history: History, duplicates: Duplicates) -> Chart | 
         edges=phase_edges(score, curve),
         lost=_lost(curve),
         first_lost=number(float(curve.lost[0])) if curve.lost.size else "",
+        found=_found(curve, findings),
         description=_description(score, curve),
     )
 
@@ -130,6 +140,13 @@ def _step_ticks(curve: Curve) -> list[Tick]:
 def _lost(curve: Curve) -> str:
     columns = np.unique(np.floor(positions(curve.lost, *curve.step_ends) * SIDE_COLUMNS))
     return "".join(f"M{x:.0f} {HEIGHT}v-40" for x in (columns / SIDE_COLUMNS * WIDTH).tolist())
+
+
+def _found(curve: Curve, findings: Sequence[Finding]) -> str:
+    ends = np.array([(found.start_step, found.stop_step) for found in findings]).reshape(-1, 2)
+    places = np.clip(np.nan_to_num(positions(ends, *curve.step_ends)), 0.0, 1.0)
+    local = places[places[:, 1] - places[:, 0] <= WIDEST_MARK] * WIDTH
+    return "".join(f"M{start:.0f} {HEIGHT}H{stop:.0f}" for start, stop in local.tolist())
 
 
 def _description(score: Score, curve: Curve) -> str:

@@ -16,6 +16,8 @@ DPI = 300
 COLOURS: dict[PhaseName, str] = {"early": "#0072b2", "mid": "#e69f00", "late": "#009e73"}
 """Okabe and Ito's, told apart by the colour-blind too."""
 INK, RULE, SECOND, ALERT = "#1a1d21", "#dfe3e8", "#8e4585", "#c2410c"
+AHEAD = "#475569"
+"""What is still to come."""
 
 OWN_FONT = "DejaVu Sans"
 """It comes with matplotlib."""

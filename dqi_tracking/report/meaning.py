@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dqi_tracking.insight.convergence import StateName
 from dqi_tracking.types import Component, Status
 
 WHAT_IT_IS = (
@@ -35,3 +36,39 @@ MEANS: dict[Component, str] = {
     "structure": "How sharply it bends for its slope: a smooth curve is low, a noisy one high.",
     "density": "How even the logging interval is: 1 where it is regular.",
 }
+
+STATES: dict[StateName, str] = {
+    "learning": "Still learning at the end",
+    "converged": "Converged at the end",
+    "stuck": "Stuck at the end",
+    "plateau": "On a plateau at the end",
+    "dead": "Dead at the end",
+    "diverging": "Diverging at the end",
+    "overfitting": "Overfitting at the end",
+    "unknown": "State unknown",
+}
+
+STATE_WORTH: dict[StateName, str] = {
+    "learning": "Of public runs that were still learning, 85 % fell by more than 2 % of their "
+    "range in their last fifth.",
+    "converged": "Of public runs that had converged, 6 % still fell by more than 2 % of their "
+    "range in their last fifth.",
+    "stuck": "Stuck is a rule of thumb that tells no more than a plateau: of public runs called "
+    "so, 19 % still fell by more than 2 % of their range in their last fifth, of plateaus 31 %.",
+    "plateau": "A plateau is undetermined: of public runs on one, 31 % still fell by more than 2 % "
+    "of their range in their last fifth, and 16 % rose.",
+    "dead": "Dead is a rule of thumb: no public run was, so what it is worth is not known.",
+    "diverging": "Of ten public runs that were diverging, seven rose further.",
+    "overfitting": "Overfitting is a rule of thumb: of too few public runs to say what follows.",
+    "unknown": "",
+}
+"""What each state is worth: 1,635 public runs of seven families, judged at 80 % of their steps, by
+`studies/convergence_study.py`."""
+
+CHECKS_WORTH = (
+    "Of published runs 3 to 8 % have a finding, so look before you blame the data; a resume that "
+    "was spliced in and data that was repeated are often missed."
+)
+"""What the direct checks are worth, by `studies/checks_study.py`."""
+
+NO_FINDING = "nothing found; splices and repeated data are often missed"

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from importlib.resources import files
 from typing import NamedTuple
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from dqi_tracking.engine.components import MIN_POINTS
+from dqi_tracking.insight.insight import Insight
+from dqi_tracking.insight.layers import LayerProfile
 from dqi_tracking.report.chart import HEIGHT, WIDTH, chart_of
 from dqi_tracking.report.geometry import number
-from dqi_tracking.report.meaning import MEANS, STATUSES, WEAKEST, WHAT_IT_IS
+from dqi_tracking.report.layer_rows import heat_map
+from dqi_tracking.report.meaning import (
+    CHECKS_WORTH,
+    MEANS,
+    NO_FINDING,
+    STATE_WORTH,
+    STATES,
+    STATUSES,
+    WEAKEST,
+    WHAT_IT_IS,
+)
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import (
     COMPONENTS,
@@ -29,6 +42,9 @@ LIMIT = 200
 """Characters of a name or warning; longer ones are cut."""
 MOST_WARNINGS = 10
 LONGEST_STEP = 11
+MOST_BYTES = 60_000
+LAYER_ROWS = (48, 24, 12, 6)
+"""Rows for layers, fewer where long names and warnings leave no room for more."""
 
 
 def phases_html(
@@ -36,9 +52,12 @@ def phases_html(
     history: History,
     ref: RunRef,
     *,
+    insight: Insight,
     scored_at: str,
     duplicates: Duplicates = "last",
     units: Units = "relative",
+    phases: str = "auto",
+    layers: LayerProfile | None = None,
 ) -> bytes:
     """Return `phases.html` of one scored run.
 
@@ -52,10 +71,16 @@ def phases_html(
         What was scored; rows in any order.
     ref : RunRef
         The run. Its names are data: they are escaped and lose their control characters.
+    insight : Insight
+        Of `history`.
     scored_at : str
         ISO 8601, UTC.
     duplicates, units : str
         The options that the score was made with: which rows are drawn, what the phases are in.
+    phases : str
+        What the phases follow, in words; `auto` for the method's rule, which is not told.
+    layers : LayerProfile, optional
+        Of the run's gradient norms, drawn as a heat map; many are folded.
 
     Returns
     -------
@@ -66,8 +91,9 @@ def phases_html(
     run_id = printable(ref.run_id, limit=LIMIT)
     # of a constant curve two components are zero: neither tells anything
     weakest = score.weakest if score.status == "ok" else None
-    phases = [_phase(name, phase, score) for name, phase in score.phases.items()]
-    page = _template().render(
+    parts = [_phase(name, phase, score) for name, phase in score.phases.items()]
+    render = partial(
+        _template().render,
         title=name or run_id or "unnamed run",
         run_id=run_id,
         group=printable(ref.group, limit=LIMIT),
@@ -76,28 +102,44 @@ def phases_html(
         dqi_raw=_share(score.dqi_raw),
         what_it_is=WHAT_IT_IS,
         reason=STATUSES[score.status],
-        phases=phases,
+        insight=insight,
+        state=STATES[insight.state.name],
+        state_worth=STATE_WORTH[insight.state.name],
+        checks_worth=CHECKS_WORTH,
+        no_finding=NO_FINDING,
+        phases=parts,
+        phases_from="" if phases.startswith("auto") else printable(phases, limit=LIMIT),
         components=COMPONENTS if score.status in ("ok", "flat") else (),
         means=MEANS,
         weakest=weakest,
         where=_where(score, weakest) if weakest else "",
-        otherwise=_otherwise(phases, weakest) if weakest else "",
+        otherwise=_otherwise(parts, weakest) if weakest else "",
         meaning=WEAKEST[weakest] if weakest else "",
         sparse=min(phase.n_points for phase in score.phases.values()) < MIN_POINTS,
         raw=units == "raw",
         warnings=[printable(text, limit=LIMIT) for text in score.warnings[:MOST_WARNINGS]],
         n_warnings=len(score.warnings),
         signal=printable(score.signal, limit=LIMIT),
-        chart=chart_of(score, history, duplicates),
+        chart=chart_of(score, history, insight.findings, duplicates),
         width=WIDTH,
         height=HEIGHT,
-        label=max(len(line) for phase in phases for line in phase.label),
+        label=max(len(line) for part in parts for line in part.label),
         gradient_key=printable(history.grad_norm_key, limit=LIMIT),
         scored_at=printable(scored_at, limit=LIMIT),
         share=_share,
         percent=_percent,
     )
-    return page.encode()
+    return _fitting(render, layers if layers and layers.layers else None)
+
+
+def _fitting(render: Callable[..., str], layers: LayerProfile | None) -> bytes:
+    """Return the page with as many rows of layers as there is room for."""
+    if layers:
+        for most in LAYER_ROWS:
+            page = render(layers=heat_map(layers, most)).encode()
+            if len(page) <= MOST_BYTES:
+                return page
+    return render(layers=None).encode()
 
 
 class Phase(NamedTuple):

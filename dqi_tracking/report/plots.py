@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dqi_tracking.insight.fan import Fan
 from dqi_tracking.report.curve import Curve, gradient_curve, phase_edges, signal_curve
+from dqi_tracking.report.fan import beside
 from dqi_tracking.report.figure_style import (
+    AHEAD,
     ALERT,
     COLOURS,
     DPI,
@@ -60,6 +63,7 @@ def plot(
     size: tuple[float, float] = SIZE,
     duplicates: Duplicates = "last",
     step_label: str = "step",
+    fan: Fan | None = None,
 ) -> bytes | None:
     """Return a run as a picture.
 
@@ -81,6 +85,9 @@ def plot(
         The option that the score was made with, so that the same rows are drawn.
     step_label : str
         What the steps are.
+    fan : Fan, optional
+        Forecast of the signal: what is expected, with its 80 and 90 % intervals. Values of the
+        first tenth may then lie above the picture.
 
     Returns
     -------
@@ -91,6 +98,8 @@ def plot(
     curve = signal_curve(history, duplicates=duplicates, margin=MARGIN)
     if curve is None:
         return None
+    if fan is not None:
+        curve, fan = beside(curve, fan, margin=MARGIN)
     gradient = gradient_curve(history, curve, margin=MARGIN)
     with figure_style([name, score.signal, history.grad_norm_key, step_label]):
         from matplotlib.figure import Figure
@@ -100,6 +109,8 @@ def plot(
         _draw_phases(axes, score, curve)
         _draw_curve(axes, curve, size[0], "curve")
         _draw_lost(axes, curve, size[0])
+        if fan is not None:
+            _draw_fan(axes, fan)
         _label_axes(figure, axes, curve, score.signal, step_label)
         if gradient is not None:
             # on the same axes, so that it lies beneath the loss
@@ -138,6 +149,14 @@ def _draw_curve(axes: Axes, curve: Curve, width: float, kind: str) -> None:
         gid=kind,
         **_STYLES[kind],
     )
+
+
+def _draw_fan(axes: Axes, fan: Fan) -> None:
+    style: dict[str, Any] = {"color": AHEAD, "linewidth": 0, "zorder": 2.05}
+    axes.fill_between(fan.step, fan.low90, fan.high90, alpha=0.15, gid="interval-90", **style)
+    axes.fill_between(fan.step, fan.low80, fan.high80, alpha=0.25, gid="interval-80", **style)
+    label = "forecast with\n80, 90 % intervals"
+    axes.plot(fan.step, fan.loss, color=AHEAD, lw=0.9, ls=(0, (4, 1)), label=label, gid="forecast")
 
 
 def _draw_lost(axes: Axes, curve: Curve, width: float) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from dqi_tracking.insight.fan import Fan
 from dqi_tracking.report.curve import Curve, gradient_curve, phase_edges, signal_curve
+from dqi_tracking.report.fan import beside
 from dqi_tracking.report.geometry import Tick, Trace, number, trace
 from dqi_tracking.report.glyphs import ALERT, COLOURS, SECOND, UNICODE, Glyphs, dotted
 from dqi_tracking.report.printable import printable
@@ -36,6 +39,7 @@ class Panel(NamedTuple):
     name: str
     style: str
     height: int
+    fan: Fan | None = None
 
     @property
     def ticks(self) -> list[Tick]:
@@ -51,6 +55,7 @@ def draw(
     height: int = 12,
     duplicates: Duplicates = "last",
     glyphs: Glyphs = UNICODE,
+    fan: Fan | None = None,
 ) -> list[Text]:
     """Draw the signal of a run, and below it the gradient norm, with axes and phases.
 
@@ -70,6 +75,9 @@ def draw(
         The option that the score was made with, so that the same rows are drawn.
     glyphs : Glyphs
         The characters to draw with.
+    fan : Fan, optional
+        Forecast of the signal: a line for what is expected, dots for the ends of the intervals,
+        those of 90 % further apart. Values of the first tenth may then lie above the picture.
 
     Returns
     -------
@@ -80,7 +88,11 @@ def draw(
     curve = signal_curve(history, duplicates=duplicates, margin=0.0)
     if curve is None:
         return []
-    panels = [Panel(curve, score.signal, "bold", max(height, MIN_HEIGHT))]
+    if fan is not None:
+        curve, fan = beside(curve, fan, margin=0.0)
+        outside = (curve.y > 1.0) | (curve.y < 0.0)
+        curve = replace(curve, y=np.where(outside, np.nan, curve.y))
+    panels = [Panel(curve, score.signal, "bold", max(height, MIN_HEIGHT), fan)]
     gradient = gradient_curve(history, curve, margin=0.0)
     if gradient is not None:
         lower = max(height // 3, MIN_HEIGHT)
@@ -113,7 +125,8 @@ def _spans(score: Score, curve: Curve, columns: int) -> list[Span]:
     late = max(late, mid + min(score.mid.n_points, 1))
     late = min(late, columns - 1)
     mid = min(mid, late - min(score.mid.n_points, 1))
-    return [Span("early", 0, mid), Span("mid", mid, late), Span("late", late, columns)]
+    end = max(_cell(edges[3], columns), late) + 1
+    return [Span("early", 0, mid), Span("mid", mid, late), Span("late", late, end)]
 
 
 def _panel(
@@ -124,7 +137,7 @@ def _panel(
     bounds = {span.start for span in spans[1:]}
     title = Text(f"{'':{gutter + 1}}{printable(panel.name, limit=NAME)}", panel.style)
     lines = [title]
-    for i, row in enumerate(_cells(panel.curve, columns, height, glyphs)):
+    for i, row in enumerate(_cells(panel, columns, glyphs)):
         drawn = "".join(
             glyphs.boundary if cell == " " and column in bounds else cell
             for column, cell in enumerate(row)
@@ -141,12 +154,27 @@ def _coloured(drawn: str, spans: list[Span]) -> Text:
     return text
 
 
-def _cells(curve: Curve, columns: int, height: int, glyphs: Glyphs) -> list[list[str]]:
+def _cells(panel: Panel, columns: int, glyphs: Glyphs) -> list[list[str]]:
     down, across = glyphs.dots
-    line = trace(curve.x, curve.y, columns=across * columns + 1)
-    lit = _lit(line, across * columns, down * height)
+    curve, height = panel.curve, panel.height
+    lines = [trace(curve.x, curve.y, columns=across * columns + 1)]
+    if panel.fan is not None:
+        lines += _fan_lines(panel.fan, across * columns)
+    dots = [_lit(line, across * columns, down * height) for line in lines]
+    lit = np.bitwise_or.reduce(dots)
     cells = lit.reshape(height, down, columns, across).transpose(0, 2, 1, 3).tolist()
     return [[dotted(cell, glyphs) for cell in row] for row in cells]
+
+
+def _fan_lines(fan: Fan, dots: int) -> list[Trace]:
+    """Return what is expected as a line, and the ends of the intervals as dots apart."""
+    first = np.arange(fan.loss.size) == 0
+    lines = [Trace(fan.step, fan.loss, first)]
+    for apart, ends in ((2, (fan.low80, fan.high80)), (4, (fan.low90, fan.high90))):
+        at = (np.arange(int(fan.step[0] * dots), dots, apart) + 0.5) / dots
+        alone = np.ones(at.size, np.bool_)
+        lines += [Trace(at, np.interp(at, fan.step, end), alone) for end in ends]
+    return lines
 
 
 def _lit(line: Trace, columns: int, rows: int) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dqi_tracking.errors import DQIError
+    from dqi_tracking.trackers.series import Series
     from dqi_tracking.types import History, RunRef, Stamp
 
 FINISHED = frozenset({"FINISHED"})
@@ -92,6 +93,8 @@ class Tracker(Protocol):
 
     address: str
     """What was opened, without credentials."""
+    reads_several: bool
+    """Whether `series` reads many metrics of a run at once, and not by a request each."""
     batch: int
     """Runs that are best read at once."""
     jobs: int
@@ -119,6 +122,41 @@ class Tracker(Protocol):
         """
         ...
 
+    def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
+        """Read any metrics of one run, at once where the backend has a way to.
+
+        Parameters
+        ----------
+        ref : RunRef
+        keys : sequence of str
+            Names of metrics, each at most once.
+
+        Returns
+        -------
+        dict of str to Series
+            Those of them that hold a point, in the order of `keys`, over the tracker's own steps;
+            rows of one step in the order of logging, NaN and infinities as they were logged.
+
+        Raises
+        ------
+        TrackerError
+            When the run cannot be read, or one of the metrics holds text.
+        """
+        ...
+
+    def metric_names(self, ref: RunRef) -> tuple[str, ...]:
+        """Return the names of all metrics of one run, sorted.
+
+        Names of the backend's own columns are not among them; names of what holds no numbers,
+        such as images and histograms, may be.
+
+        Raises
+        ------
+        TrackerError
+            When the run is gone or cannot be read.
+        """
+        ...
+
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Put files, metrics and facts on a run, the fact `fingerprint` last of all.
 
@@ -135,6 +173,24 @@ class Tracker(Protocol):
         ------
         TrackerError
             When something was not written. The run then carries no new fingerprint.
+        """
+        ...
+
+    def amend(self, ref: RunRef, stamp: Stamp) -> None:
+        """Put some metrics and facts on a scored run, and leave the rest of its score as it is.
+
+        Parameters
+        ----------
+        ref : RunRef
+            The run; where somebody scored it again meanwhile, it may be left as it is.
+        stamp : Stamp
+            What to put there alone: NaN and an empty fact take off what was there.
+            `Stamp.standing_at` is the time of its metrics.
+
+        Raises
+        ------
+        TrackerError
+            When something was not written. The score stands all the same.
         """
         ...
 

@@ -46,6 +46,7 @@ class CurveFileTracker:
     """
 
     batch = 16
+    reads_several = True
     jobs = 1
     keeps_view = False
 
@@ -68,8 +69,9 @@ class CurveFileTracker:
             )
         self._step = step
         self._table = table if self._run is None else _with_text(table, self._run)
-        metrics = [name for name in table.column_names if name not in (self._step, self._run)]
-        self._candidates = KeyResolver(settings).candidates(metrics)
+        own = (self._step, self._run)
+        self._metrics = [name for name in table.column_names if name not in own]
+        self._candidates = KeyResolver(settings).candidates(self._metrics)
         self._step_key = step if step == settings.step_key else self._candidates.step
 
     @classmethod
@@ -132,6 +134,8 @@ class CurveFileTracker:
                 group=self._path.name,
                 loss_keys=self._candidates.loss,
                 grad_norm_keys=self._candidates.grad_norm,
+                rate_keys=self._candidates.rate,
+                layer_metrics=self._candidates.layers,
                 step_key=self._step_key,
                 columns=columns.get(name, {}),
             )
@@ -139,6 +143,19 @@ class CurveFileTracker:
     def read(self, refs: Sequence[RunRef]) -> Iterator[Reading]:
         """Yield the history of each run."""
         yield from readings(refs, self._history)
+
+    def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
+        """Return some columns of a run."""
+        rows = self._rows(ref)
+        found = {key: self._series(rows, key) for key in keys if key in self._metrics}
+        return {key: series for key, series in found.items() if series.step.size}
+
+    def metric_names(self, ref: RunRef) -> tuple[str, ...]:
+        """Return the columns that hold a value of the run."""
+        rows = self._rows(ref)
+        columns = {name: rows.column(name) for name in self._metrics}
+        held = (name for name, column in columns.items() if column.null_count < len(column))
+        return tuple(sorted(held))
 
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Refuse: a file of curves has no place for scores."""
@@ -148,6 +165,10 @@ class CurveFileTracker:
             fix="leave --write out, and redirect --json or --csv into a file",
             run=ref.run_id,
         )
+
+    def amend(self, ref: RunRef, stamp: Stamp) -> None:
+        """Refuse, as `write`."""
+        self.write(ref, stamp, {})
 
     def erase(self, ref: RunRef) -> str:
         """Refuse, as `write`: there is nothing to take off."""
@@ -178,8 +199,7 @@ class CurveFileTracker:
 
     def _columns(self, query: Query) -> dict[str, dict[str, str]]:
         """Return the columns asked for of each run, by its name."""
-        own = (self._step, self._run)
-        names = [name for name in self._table.column_names if name not in own]
+        names = self._metrics
         if EVERY not in query.columns:
             names = [name for name in names if name in query.columns]
         found: dict[str, dict[str, str]] = defaultdict(dict)

@@ -23,22 +23,31 @@ MIN_POINTS = 3
 values, such as HF Trainer's `train_loss`, under names of series."""
 
 _SEPARATORS = re.compile(r"[/\-_. ]+")
+_OF_LAYERS = re.compile(r"(?:^|/)(?:grad_[^/_]+_norm|l2_norm/grad|gradients)/")
+"""Names of Lightning, Composer and `wandb.watch`; which of them counts, all together tell."""
 _HELD_OUT = frozenset(
     {"val", "valid", "validation", "eval", "evaluation", "test", "dev", "holdout", "dqi"}
 )
 
 
 class Candidates(NamedTuple):
-    """Series that may be the loss and the gradient norm, best first, and the chosen steps."""
+    """Series that may be the loss and the gradient norm, best first, and the chosen steps.
+
+    And those that may be the learning rate, where phases by the schedule are asked for, and the
+    names that may be gradient norms of layers.
+    """
 
     loss: tuple[MetricKey, ...]
     grad_norm: tuple[MetricKey, ...]
     step: str = ""
+    rate: tuple[MetricKey, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> frozenset[str]:
-        """Names of all metrics whose values may be the signal."""
-        return frozenset(part for key in (*self.loss, *self.grad_norm) for part in key.parts)
+        """Names of all metrics whose values may be the signal or the learning rate."""
+        series = (*self.loss, *self.grad_norm, *self.rate)
+        return frozenset(part for key in series for part in key.parts)
 
 
 class KeyResolver:
@@ -53,6 +62,8 @@ class KeyResolver:
     def __init__(self, settings: Settings) -> None:
         self._loss = _Aliases(settings.loss_aliases, settings.loss_key)
         self._grad_norm = _Aliases(settings.grad_norm_aliases, settings.grad_norm_key)
+        self._rate = _Rates(settings.learning_rate_aliases, None)
+        self._reads_rate = settings.phases == "schedule"
         self._step = settings.step_key
         # runs of one experiment log the same names: look them up once
         self._resolve = lru_cache(maxsize=4096)(self._resolve_names)
@@ -63,15 +74,18 @@ class KeyResolver:
 
     def concerns(self, name: str) -> bool:
         """Tell whether a metric may take part, whatever else the run logs."""
-        return name == self._step or self._loss.concerns(name) or self._grad_norm.concerns(name)
+        kinds = [self._loss, self._grad_norm, *([self._rate] if self._reads_rate else [])]
+        return name == self._step or any(kind.concerns(name) for kind in kinds)
 
     def _resolve_names(self, names: frozenset[str]) -> Candidates:
         loss, grad_norm = self._loss.among(names), self._grad_norm.among(names)
         if self._loss.chosen and not loss:
             # a chosen loss that is missing is an answer, not an invitation to read something else
             return Candidates((), ())
+        layers = tuple(sorted(filter(_OF_LAYERS.search, names)))
         step = self._step if self._step and self._step in names else ""
-        return Candidates(loss, grad_norm, step)
+        rate = self._rate.among(names) if self._reads_rate else ()
+        return Candidates(loss, grad_norm, step, rate, layers)
 
 
 class _Aliases:
@@ -112,6 +126,19 @@ class _Aliases:
     def _is_suffixed(self, fold: str) -> bool:
         words = (word.rstrip("0123456789") for word in fold.split("_"))
         return fold.endswith(self._endings) and not _HELD_OUT.intersection(words)
+
+
+class _Rates(_Aliases):
+    """Learning rates: Lightning's monitor names them after the optimizer, whichever that is."""
+
+    _MONITORED = "lr_"
+
+    def concerns(self, name: str) -> bool:
+        return super().concerns(name) or _fold(name).startswith(self._MONITORED)
+
+    def among(self, names: frozenset[str]) -> tuple[MetricKey, ...]:
+        monitored = sorted(name for name in names if _fold(name).startswith(self._MONITORED))
+        return super().among(names) or tuple(MetricKey((name,), tier=2) for name in monitored)
 
 
 def choose(candidates: Sequence[MetricKey], n_points: Mapping[MetricKey, int]) -> MetricKey | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,7 @@ class MemoryRun:
     stamp: Stamp | None = None
     files: dict[str, bytes] = field(default_factory=dict[str, bytes])
     n_writes: int = 0
+    n_amended: int = 0
 
 
 class MemoryTracker:
@@ -60,6 +61,7 @@ class MemoryTracker:
 
     address = "memory:"
     batch = 16
+    reads_several = True
     jobs = 1
     keeps_view = False
 
@@ -105,12 +107,34 @@ class MemoryTracker:
         """Yield the history of each run."""
         yield from readings(refs, self._history)
 
+    def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
+        """Return some metrics of a run."""
+        run = self._run(ref)
+        return {key: _series(run, key) for key in keys if run.metrics.get(key)}
+
+    def metric_names(self, ref: RunRef) -> tuple[str, ...]:
+        """Return the names of a run's metrics."""
+        return tuple(sorted(self._run(ref).metrics))
+
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Keep files and stamp on the run."""
         run = self._run(ref)
         run.files.update(files)
         run.stamp = stamp
         run.n_writes += 1
+
+    def amend(self, ref: RunRef, stamp: Stamp) -> None:
+        """Keep some metrics and facts beside those of the run's stamp."""
+        run = self._run(ref)
+        if run.stamp is None:
+            return
+        run.stamp = replace(
+            run.stamp,
+            metrics={**run.stamp.metrics, **stamp.metrics},
+            facts={**run.stamp.facts, **stamp.facts},
+            standing_at=stamp.standing_at,
+        )
+        run.n_amended += 1
 
     def erase(self, ref: RunRef) -> str:
         """Forget stamp and files of the run."""
@@ -155,6 +179,8 @@ class MemoryTracker:
             ended=run.ended,
             loss_keys=candidates.loss,
             grad_norm_keys=candidates.grad_norm,
+            rate_keys=candidates.rate,
+            layer_metrics=candidates.layers,
             step_key=candidates.step,
             latest={
                 key: f"{run.metrics[key][-1]}#{len(run.metrics[key])}"

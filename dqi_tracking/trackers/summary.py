@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from dqi_tracking.names import FACTS, METRICS
+from dqi_tracking.names import FORECAST, KEY_OF_FACT, LISTED, METRICS, STANDING
 from dqi_tracking.types import Stamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-KEY_OF_FACT: dict[str, str] = {fact: f"dqi_{fact}" for fact in FACTS}
-KEYS: tuple[str, ...] = (*METRICS, *KEY_OF_FACT.values())
+KEYS: tuple[str, ...] = (*LISTED, *KEY_OF_FACT.values())
 """All keys of ours; a person's `dqi_mine` is none of them."""
 MARK = KEY_OF_FACT["fingerprint"]
 """Key of the commit mark."""
@@ -26,7 +25,7 @@ def to_summary(stamp: Stamp) -> dict[str, float | str]:
     """
     keys: dict[str, float | str] = {
         name: stamp.metrics[name]
-        for name in METRICS
+        for name in LISTED
         if math.isfinite(stamp.metrics.get(name, math.nan))
     }
     keys.update(
@@ -35,12 +34,20 @@ def to_summary(stamp: Stamp) -> dict[str, float | str]:
     return keys
 
 
+def amended(summary: Mapping[str, Any], stamp: Stamp) -> dict[str, Any]:
+    """Return the keys of ours that a summary is to hold: those it has, changed by a stamp."""
+    given = {*stamp.metrics, *(KEY_OF_FACT[fact] for fact in stamp.facts)}
+    kept = {key: summary[key] for key in KEYS if key in summary and key not in given}
+    return kept | to_summary(stamp)
+
+
 def from_summary(summary: Mapping[str, Any]) -> Stamp | None:
     """Return the stamp that a summary holds, or None where it has none of our keys."""
     if not any(key in summary for key in KEYS):
         return None
     return Stamp(
-        metrics={name: number(summary.get(name)) for name in METRICS},
+        metrics={name: number(summary.get(name)) for name in METRICS}
+        | {name: number(summary[name]) for name in (*STANDING, *FORECAST) if name in summary},
         facts={fact: str(summary[key]) for fact, key in KEY_OF_FACT.items() if summary.get(key)},
     )
 

@@ -7,6 +7,7 @@ import pytest
 
 from dqi_tracking.insight.checks import CohortCurves, check
 from dqi_tracking.insight.convergence import states
+from dqi_tracking.insight.insight import insight_of
 from dqi_tracking.types import History
 
 RUNS, ROWS = 1_000, 1_000
@@ -32,6 +33,14 @@ def test_states_with_validation(benchmark, runs) -> None:
     validations = [History(run.step[::20], run.loss[::20]) for run in runs]
     found = benchmark(states, runs, validations=validations)
     assert len(found) == RUNS
+
+
+@pytest.mark.parametrize("n", [100, 1_000, 10_000, 100_000])
+def test_insight_of_one_run(benchmark, n: int) -> None:
+    rng = np.random.default_rng(0)
+    loss = np.exp(-np.arange(n) / (n / 5)) + rng.normal(scale=0.05, size=n)
+    run = History(10.0 * np.arange(n), loss, np.abs(rng.normal(1, 0.2, n)))
+    assert benchmark(insight_of, run).state.name
 
 
 def test_check_alone(benchmark, runs) -> None:

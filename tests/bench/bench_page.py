@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dqi_tracking.engine import score
+from dqi_tracking.insight.insight import insight_of
 from dqi_tracking.report.page import phases_html
 from dqi_tracking.types import History, RunRef
 
@@ -19,8 +20,7 @@ def test_page(benchmark, n: int, gradient: bool) -> None:
         10.0 * np.arange(n), loss, rng.exponential(size=n) + 0.1 if gradient else None
     )
     found = score(history)
-    page = benchmark(
-        phases_html, found, history, RunRef("0af3", "base"), scored_at="2026-11-22T01:40:00Z"
-    )
+    ref, insight, at = RunRef("0af3", "base"), insight_of(history), "2026-11-22T01:40:00Z"
+    page = benchmark(phases_html, found, history, ref, insight=insight, scored_at=at)
     assert len(page) <= 60_000
     benchmark.extra_info["bytes"] = len(page)

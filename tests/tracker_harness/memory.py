@@ -69,7 +69,7 @@ class MemoryHarness(Harness):
         return dict(SharedMemory.store[run].files)
 
     def writes(self) -> object:
-        return sum(run.n_writes for run in SharedMemory.store.values())
+        return sum(run.n_writes + run.n_amended for run in SharedMemory.store.values())
 
     def n_histories(self) -> int:
         return SharedMemory.n_read

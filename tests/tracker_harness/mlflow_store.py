@@ -11,7 +11,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric
 from sqlalchemy import Engine, event
 
-from dqi_tracking.names import FACTS, FILES, FOLDER, METRICS
+from dqi_tracking.names import FOLDER, LISTED, LISTED_FACTS, OWN_FILES
 from tests.conftest import Experiment
 from tests.mlflow_runs import history_requests, through
 from tests.proxy import FaultProxy
@@ -89,19 +89,19 @@ class MlflowHarness(Harness):
 
     def owned(self, run: str) -> object:
         found = self._client.get_run(run)
-        facts = {f"dqi.{fact}" for fact in FACTS}
+        facts = {f"dqi.{fact}" for fact in LISTED_FACTS}
         return (
             str(dict(found.info)),
             found.data.params,
             {key: value for key, value in found.data.tags.items() if key not in facts},
             sorted(
-                str(metric) for metric in found.data.to_proto().metrics if metric.key not in METRICS
+                str(metric) for metric in found.data.to_proto().metrics if metric.key not in LISTED
             ),
-            self._artifacts(run).keys() - set(FILES),
+            self._artifacts(run).keys() - set(OWN_FILES),
         )
 
     def files(self, run: str) -> dict[str, bytes]:
-        return {k: v for k, v in self._artifacts(run).items() if k in FILES}
+        return {k: v for k, v in self._artifacts(run).items() if k in OWN_FILES}
 
     def writes(self) -> object:
         counted = self._counted

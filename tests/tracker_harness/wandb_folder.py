@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from dqi_tracking.names import FILES, FOLDER
+from dqi_tracking.names import FOLDER, OWN_FILES
 from tests.tracker_harness.base import Harness, Points, rows_of
 from tests.wandb_server.client import wait_for, wandb
 
@@ -65,7 +65,7 @@ class WandbFolderHarness(Harness):
 
     def files(self, run: str) -> dict[str, bytes]:
         below = self._everything(self._path(run).parent / FOLDER)
-        return {path.name: path.read_bytes() for path in below if path.name in FILES}
+        return {path.name: path.read_bytes() for path in below if path.name in OWN_FILES}
 
     def writes(self) -> object:
         return {path: path.stat().st_mtime_ns for path in self._everything(self._folder)}

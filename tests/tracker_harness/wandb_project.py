@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from dqi_tracking.names import FILES, FOLDER
+from dqi_tracking.names import FOLDER, OWN_FILES
 from dqi_tracking.trackers.summary import KEYS
 from tests.tracker_harness.base import Harness, Points, rows_of
 from tests.wandb_server.client import PATH, P
@@ -91,7 +91,7 @@ class WandbHarness(Harness):
         return f'{{"display_name": "{name}"}}'
 
     def _files(self, run: str, *, ours: bool) -> dict[str, bytes]:
-        names = {f"{FOLDER}/{name}": name for name in FILES}
+        names = {f"{FOLDER}/{name}": name for name in OWN_FILES}
         return {
             names.get(name, name): content
             for name in self._server.run(P, run).files

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from dqi_tracking.engine.signal import extract
 from dqi_tracking.errors import ConfigError
@@ -118,6 +117,9 @@ def portrait(x: FloatArray, y: FloatArray, start: float, stop: float) -> Portrai
     Portrait
         O(n log n).
     """
+    # here, since a run without a cohort needs none of it, and it takes a tenth of a second
+    from scipy.ndimage import median_filter
+
     begin = int(np.searchsorted(x, x[0] + DENSE_START * (x[-1] - x[0])))
     rows = y[begin:]
     noise = math.nan

@@ -13,8 +13,7 @@ import numpy as np
 
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.forecasting import conformal
-from dqi_tracking.insight.forecasting.reading import read
-from dqi_tracking.insight.forecasting.replay import replay
+from dqi_tracking.insight.forecasting.replay import blocks, joined, replay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -140,7 +139,7 @@ def calibrate(
     Parameters
     ----------
     histories : iterable of History
-        Finished runs, at least 20 that can be forecast.
+        Finished runs, at least 20 that can be forecast. Drawn and let go in blocks.
     higher_is_better : bool
         Whether the metric should rise.
     name : str
@@ -159,12 +158,16 @@ def calibrate(
     ----------
     Lei et al. 2018, arXiv 1604.04173.
     """
-    curves = [read(history, higher_is_better=higher_is_better) for history in histories]
-    found = replay(curves)
+    replays: list[Replay] = []
+    curves: list[int] = []
+    for block in blocks(histories, higher_is_better=higher_is_better):
+        replays.append(replay(block))
+        curves.append(len(block))
+    found = joined(replays, curves)
     runs = np.unique(found.run).size
     if runs < MIN_RUNS:
         raise ConfigError(
-            f"{runs} of {len(curves)} runs can be forecast, calibration needs {MIN_RUNS}",
+            f"{runs} of {sum(curves)} runs can be forecast, calibration needs {MIN_RUNS}",
             fix="pass more finished runs of at least 8 points in their early part,"
             " or use the calibration of the package",
         )

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dqi_tracking.insight.forecasting.extrapolation import extrapolate
-from dqi_tracking.insight.forecasting.reading import MIN_POINTS
+from dqi_tracking.insight.forecasting.reading import MIN_POINTS, read
 from dqi_tracking.insight.forecasting.window import standardise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from dqi_tracking.insight.forecasting.reading import Curve
     from dqi_tracking.insight.forecasting.window import Standard
-    from dqi_tracking.types import FloatArray
+    from dqi_tracking.types import FloatArray, History
 
 SHARES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 """Shares of a finished run after which its last value is foretold."""
@@ -53,6 +54,15 @@ class Replay(NamedTuple):
     last: FloatArray
     difficulty: FloatArray
     now: FloatArray
+
+
+def blocks(histories: Iterable[History], *, higher_is_better: bool) -> Iterator[list[Curve]]:
+    """Yield the curves of many runs in blocks, so that not all histories are held at once."""
+    drawn = iter(histories)
+    while block := [
+        read(history, higher_is_better=higher_is_better) for history in islice(drawn, BATCH)
+    ]:
+        yield block
 
 
 def replay(curves: Sequence[Curve], shares: Sequence[float] = SHARES) -> Replay:
@@ -101,3 +111,21 @@ def replay(curves: Sequence[Curve], shares: Sequence[float] = SHARES) -> Replay:
         difficulty=numbers[1],
         now=numbers[2],
     )
+
+
+def joined(replays: Sequence[Replay], curves: Sequence[int]) -> Replay:
+    """Join the replays of several blocks of runs into one.
+
+    Parameters
+    ----------
+    replays : sequence of Replay
+    curves : sequence of int
+        How many curves each block had, whether they could be replayed or not.
+    """
+    if not replays:
+        return replay([])
+    first = np.append(0, np.cumsum(curves)[:-1])
+    moved = [
+        found._replace(run=found.run + start) for found, start in zip(replays, first, strict=True)
+    ]
+    return Replay(*(np.concatenate(column) for column in zip(*moved, strict=True)))

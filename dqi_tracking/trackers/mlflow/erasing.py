@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dqi_tracking.errors import WriteRejected, masked
-from dqi_tracking.names import FACTS, FILES, FOLDER, METRICS
+from dqi_tracking.names import FOLDER, LISTED, LISTED_FACTS, OWN_FILES
 from dqi_tracking.trackers.mlflow.failures import translated
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TAG = "dqi."
 """Prefix of the tags of facts."""
 
-_FILES = {f"{FOLDER}/{name}" for name in FILES}
+_FILES = {f"{FOLDER}/{name}" for name in OWN_FILES}
 _LEFT_ALONE = "files stay, as --no-artifact asks"
 _METRICS_STAY = "metrics stay, since MLflow cannot delete them"
 
@@ -37,12 +37,12 @@ def take_off(client: MlflowClient, run: Run, uri: str, *, artifact: bool) -> str
     """
     # without its mark a run counts as not scored; the other tags go last, for while one is there
     # a run that was interrupted here is found again
-    mark, *others = (f"{TAG}{fact}" for fact in reversed(FACTS))
+    mark, *others = (f"{TAG}{fact}" for fact in reversed(LISTED_FACTS))
     _delete_tags(client, run, [mark])
     if artifact:
         _delete_files(client, run, uri)
     _delete_tags(client, run, others)
-    stays = [] if set(METRICS).isdisjoint(run.data.metrics) else [_METRICS_STAY]
+    stays = [] if set(LISTED).isdisjoint(run.data.metrics) else [_METRICS_STAY]
     return "; ".join(stays if artifact else [*stays, _LEFT_ALONE])
 
 

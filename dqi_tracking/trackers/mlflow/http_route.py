@@ -114,6 +114,10 @@ class HttpRoute:
             for ref in some:
                 yield ref, partial(self._series, loaded, ref.run_id)
 
+    def several(self, run_id: str, keys: Sequence[str]) -> dict[str, Series]:
+        """Return some metrics of one run, a request each: the route takes one metric alone."""
+        return {key: self._public(run_id, key) for key in keys}
+
     def close(self) -> None:
         """Do nothing: MLflow shares its connections between clients of the process."""
 

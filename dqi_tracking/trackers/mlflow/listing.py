@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dqi_tracking.errors import ReadRejected
-from dqi_tracking.names import FACTS, METRICS
+from dqi_tracking.names import FORECAST, LISTED_FACTS, METRICS, STANDING
 from dqi_tracking.trackers.columns import columns_of
 from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.mlflow.erasing import TAG
@@ -120,12 +120,21 @@ def listed_columns(run: Listed, query: Query) -> dict[str, str]:
 
 def stamp_of(tags: Mapping[str, str], latest: Mapping[str, Latest]) -> Stamp | None:
     """Return what DQI wrote on a run, or None where there is nothing of it."""
-    facts = {fact: tags[f"{TAG}{fact}"] for fact in FACTS if f"{TAG}{fact}" in tags}
-    ours = {key: latest[key] for key in METRICS if key in latest}
-    if not facts and not ours:
+    facts = {fact: tags[f"{TAG}{fact}"] for fact in LISTED_FACTS if f"{TAG}{fact}" in tags}
+    ours, standing = (
+        {key: latest[key] for key in keys if key in latest}
+        for keys in ((*METRICS, *FORECAST), STANDING)
+    )
+    if not facts and not ours and not standing:
         return None
     return Stamp(
-        metrics={key: float(metric.value) for key, metric in ours.items()},
+        metrics={key: float(metric.value) for key, metric in {**ours, **standing}.items()},
         facts=facts,
-        timestamp=max((int(metric.timestamp) for metric in ours.values()), default=0),
+        # percentiles move while the score stays: its commit mark is held against its own time
+        timestamp=_last(ours),
+        standing_at=_last(standing),
     )
+
+
+def _last(metrics: Mapping[str, Latest]) -> int:
+    return max((int(metric.timestamp) for metric in metrics.values()), default=0)

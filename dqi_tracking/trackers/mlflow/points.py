@@ -35,6 +35,10 @@ class Route(Protocol):
         """
         ...
 
+    def several(self, run_id: str, keys: Sequence[str]) -> dict[str, Series]:
+        """Return some metrics of one run, in whatever order; none for those without points."""
+        ...
+
     def close(self) -> None:
         """Give back connections."""
         ...

@@ -69,6 +69,22 @@ class Reader:
         for first in range(0, len(refs), RUNS_A_QUERY):
             yield from self._block(refs[first : first + RUNS_A_QUERY])
 
+    def series(self, run_id: str, keys: Sequence[str]) -> dict[str, Series]:
+        """Return those of some metrics of one run that hold a point, in the order of `keys`."""
+        with translated("read a history", self._address, run=run_id):
+            deadline = self._deadline("read the history", run_id)
+            found = deadline.call(lambda: self._several(run_id, keys))
+        there = {key: found[key] for key in keys if key in found and found[key].step.size}
+        if not there:
+            # stores give empty histories of runs that never were
+            self.active_run(run_id)
+        return there
+
+    def _several(self, run_id: str, keys: Sequence[str]) -> dict[str, Series]:
+        if self._route is not None:
+            return self._route.several(run_id, keys)
+        return {key: self._series(run_id, key) for key in keys}
+
     def active_run(self, run_id: str) -> Run:
         """Return a run as it is now, or raise `RunNotFound` where it is not there or deleted."""
         with translated("find the run", self._address, run=run_id):

@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dqi_tracking.names import FACTS
+from dqi_tracking.names import LISTED_FACTS
 from dqi_tracking.trackers.columns import keys_of
 from dqi_tracking.trackers.mlflow.erasing import TAG
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PAGE = 250
 
-_OURS = tuple(f"{TAG}{fact}" for fact in FACTS)
+_OURS = tuple(f"{TAG}{fact}" for fact in LISTED_FACTS)
 
 
 class Latest(NamedTuple):

@@ -10,7 +10,7 @@ from dqi_tracking.trackers.base import Query
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.mlflow.artifacts import put_files
-from dqi_tracking.trackers.mlflow.erasing import TAG, take_off
+from dqi_tracking.trackers.mlflow.erasing import take_off
 from dqi_tracking.trackers.mlflow.experiments import named_experiments
 from dqi_tracking.trackers.mlflow.failures import translated
 from dqi_tracking.trackers.mlflow.listing import Listing, listed, listed_columns, stamp_of
@@ -18,10 +18,12 @@ from dqi_tracking.trackers.mlflow.pages import Pages
 from dqi_tracking.trackers.mlflow.reading import Reader
 from dqi_tracking.trackers.mlflow.shared_view import SharedView
 from dqi_tracking.trackers.mlflow.store import check_store
+from dqi_tracking.trackers.mlflow.writing import log
 from dqi_tracking.types import RunRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
@@ -29,14 +31,12 @@ if TYPE_CHECKING:
     from dqi_tracking.config import Settings
     from dqi_tracking.trackers.base import Reading, View
     from dqi_tracking.trackers.mlflow.sql_listing import Listed
+    from dqi_tracking.trackers.series import Series
     from dqi_tracking.types import Stamp
 
 BATCH = 40
 """Runs a chunk: two of the largest requests for histories."""
 SERVER_JOBS = 2
-STEP = 0
-"""Step of everything written: MLflow shows the largest (step, timestamp, value) of a metric, so
-with one fixed step a newer score shows, be it lower."""
 
 _CLIENT_DEFAULTS = {
     # MLflow's own mean minutes for a call to a dead server
@@ -76,6 +76,8 @@ class MlflowTracker:
         self.address = masked(uri)
         # one writer at a time is all that SQLite takes; a server answers several
         self.batch, self.jobs = BATCH, 1 if uri.startswith("sqlite") else SERVER_JOBS
+        # a server has no route for several metrics of a run
+        self.reads_several = not uri.startswith("http")
         self._client = client
         self._uri = uri
         self._keys = KeyResolver(settings)
@@ -142,23 +144,29 @@ class MlflowTracker:
         """Yield the history of each run."""
         return self._reader.read(refs)
 
+    def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
+        """Read metrics by SQL at once, by a server or from a folder a request each."""
+        return self._reader.series(ref.run_id, keys)
+
+    def metric_names(self, ref: RunRef) -> tuple[str, ...]:
+        """Return the names of a run's metrics by one request."""
+        return tuple(sorted(self._reader.active_run(ref.run_id).data.metrics))
+
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Log the files, then metrics and tags in one batch, the fingerprint as its last tag."""
-        from mlflow.entities import Metric, RunTag
-
-        metrics = [
-            Metric(key, value, stamp.timestamp, STEP) for key, value in stamp.metrics.items()
-        ]
-        facts = sorted(stamp.facts.items(), key=lambda fact: fact[0] == "fingerprint")
-        tags = [RunTag(f"{TAG}{key}", value) for key, value in facts]
-        refused = WriteRejected, "report this as a bug, with MLflow's version and the message"
-        with translated("write the score", self.address, run=ref.run_id, rejected=refused):
+        with self._writing(ref):
             deadline = Deadline(self._seconds, "write the score", ref.run_id)
             if files and self._artifact:
                 deadline.call(
                     lambda: put_files(self._reader.location(ref.run_id), self._uri, files)
                 )
-            deadline.call(lambda: self._client.log_batch(ref.run_id, metrics=metrics, tags=tags))
+            deadline.call(lambda: log(self._client, ref.run_id, stamp, stamp.timestamp))
+
+    def amend(self, ref: RunRef, stamp: Stamp) -> None:
+        """Log metrics and tags in one batch, as `write` does."""
+        with self._writing(ref):
+            deadline = Deadline(self._seconds, "write the percentiles", ref.run_id)
+            deadline.call(lambda: log(self._client, ref.run_id, stamp, stamp.standing_at))
 
     def erase(self, ref: RunRef) -> str:
         """Delete tags and files, the fingerprint first. MLflow deletes no metrics."""
@@ -195,6 +203,10 @@ class MlflowTracker:
     def close(self) -> None:
         """Close what reading opened; MLflow shares its own connections in the process."""
         self._reader.close()
+
+    def _writing(self, ref: RunRef) -> AbstractContextManager[None]:
+        refused = WriteRejected, "report this as a bug, with MLflow's version and the message"
+        return translated("write the score", self.address, run=ref.run_id, rejected=refused)
 
     def _single(self, query: Query) -> RunRef:
         run = self._reader.active_run(self._run_id)
@@ -237,6 +249,8 @@ class MlflowTracker:
             ended=run.ended,
             loss_keys=candidates.loss,
             grad_norm_keys=candidates.grad_norm,
+            rate_keys=candidates.rate,
+            layer_metrics=candidates.layers,
             step_key=candidates.step,
             latest={
                 key: f"{metric.value!r}@{metric.step}/{metric.timestamp}"

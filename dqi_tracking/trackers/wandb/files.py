@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqi_tracking.errors import WriteRejected
-from dqi_tracking.names import FILES, FOLDER
+from dqi_tracking.names import FOLDER, OWN_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +69,7 @@ def attach(
 def detach(client: Client, pace: Pace, deadline: Deadline, run_id: str) -> None:
     """Delete the files that `attach` put on a run, in two requests and one for each file."""
     pace.wait(2)
-    names = [f"{FOLDER}/{name}" for name in FILES]
+    names = [f"{FOLDER}/{name}" for name in OWN_FILES]
 
     def listed() -> list[Any]:
         # deleting needs to know the project as a listing tells it

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,10 @@ from dqi_tracking.errors import ReadRejected, RunNotFound
 from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.series import Series, history_of
 from dqi_tracking.trackers.wandb.failures import translated
-from dqi_tracking.trackers.wandb.listing import LAST_STEP, n_listed, ref_of
+from dqi_tracking.trackers.wandb.listing import LAST_STEP, counts_of, n_listed, ref_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dqi_tracking.trackers.keys import KeyResolver
     from dqi_tracking.trackers.limits import Pace
@@ -37,6 +38,9 @@ LARGEST_PAGE = 2**31 - 1
 """Steps of one page of whole rows: GraphQL's largest integer."""
 MOST_PAGES = 1_000
 """Requests for one series after which it is refused rather than read."""
+
+OWN = frozenset({"_step", "_runtime", "_timestamp"})
+"""Columns that the client adds to each row."""
 
 _WORDS = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 
@@ -81,8 +85,37 @@ class HistoryReader:
         with translated("read the history", self._client.address, run=ref.run_id):
             return history_of(ref, lambda key: self._series(ref, key, deadline))
 
+    def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
+        """Return those of some metrics that hold a point, in the order of `keys`.
+
+        Raises
+        ------
+        ReadRejected, RunNotFound, AuthError, TransientTrackerError, TrackerError
+            As `read`.
+        """
+        deadline = Deadline(self._seconds, "read the history", ref.run_id)
+        with translated("read the history", self._client.address, run=ref.run_id):
+            if any(key not in ref.latest for key in keys):
+                run = self._run_now(ref, deadline)
+                listed = ref_of(run, self._resolver)
+                ref = replace(listed, latest={**counts_of(run), **listed.latest})
+            wanted = [key for key in keys if key in ref.latest and key not in OWN]
+            if len(wanted) < 2:
+                return {key: self._series(ref, key, deadline) for key in wanted}
+            # rows that are asked for by names come only where all of the names are
+            found = self._scan(ref, wanted, deadline, whole_rows=True)
+            for key in wanted:
+                _check_complete(found[key], ref, key)
+            return found
+
+    def names(self, ref: RunRef) -> tuple[str, ...]:
+        """Return the names of a run's series."""
+        deadline = Deadline(self._seconds, "read the history", ref.run_id)
+        with translated("read the history", self._client.address, run=ref.run_id):
+            return tuple(sorted(counts_of(self._run_now(ref, deadline)).keys() - OWN))
+
     def _series(self, ref: RunRef, key: str, deadline: Deadline) -> Series:
-        series = self._scan(ref, key, deadline, whole_rows=False)
+        series = self._scan(ref, [key], deadline, whole_rows=False)[key]
         if _is_complete(series, ref, key):
             return series
         # the listing may be older than the rows, and the run may be gone since
@@ -90,53 +123,64 @@ class HistoryReader:
         if _is_complete(series, now, key):
             return series
         # an export keeps nested dictionaries so that only whole rows show what is in them
-        series = self._scan(now, key, deadline, whole_rows=True)
-        if _is_complete(series, now, key):
-            return series
-        promised = n_listed(now, key)
-        of = "its" if promised is None else f"{promised:,}"
-        raise ReadRejected(
-            f"`{key}` came with {series.step.size:,} of {of} points",
-            fix="run this again later; if it stays so, tell whoever runs the W&B server",
-            run=ref.run_id,
-        )
+        series = self._scan(now, [key], deadline, whole_rows=True)[key]
+        _check_complete(series, now, key)
+        return series
 
-    def _scan(self, ref: RunRef, key: str, deadline: Deadline, *, whole_rows: bool) -> Series:
+    def _scan(
+        self, ref: RunRef, keys: Sequence[str], deadline: Deadline, *, whole_rows: bool
+    ) -> dict[str, Series]:
         at_once = PAGE_WHOLE_ROWS if whole_rows else PAGE_ROWS
         steps = max(int(ref.latest[LAST_STEP]) + 1, 1)
         # pages are ranges of steps: as many as there are rows to be held at once, however sparse
-        pages = math.ceil((n_listed(ref, key) or 1) / at_once)
+        pages = math.ceil(max(n_listed(ref, key) or 1 for key in keys) / at_once)
         size = math.ceil(steps / pages)
         if whole_rows:
             size = min(size, LARGEST_PAGE)
             pages = math.ceil(steps / size)
             if pages > MOST_PAGES:
                 raise ReadRejected(
-                    f"reading `{key}` would take {pages:,} requests, so far apart are its steps",
+                    f"reading `{keys[0]}` would take {pages:,} requests, so far apart are its"
+                    " steps",
                     fix="log it under a name without nesting, or over smaller steps",
                     run=ref.run_id,
                 )
         self._pace.wait(REQUESTS_A_SCAN + pages - 1)
         run = self._client.run(ref.run_id)
 
-        def scanned() -> Series:
+        def scanned() -> dict[str, Series]:
             rows = run.scan_history(
-                keys=None if whole_rows else [key],
+                keys=None if whole_rows else list(keys),
                 page_size=size,
                 use_cache=False,
             )
-            return series_of(rows, key, ref.run_id)
+            return series_of(rows, keys, ref.run_id)
 
         return deadline.call(scanned)
 
     def _listed_now(self, ref: RunRef, deadline: Deadline) -> RunRef:
+        return ref_of(self._run_now(ref, deadline), self._resolver)
+
+    def _run_now(self, ref: RunRef, deadline: Deadline) -> Any:
         self._pace.wait(1)
         found = deadline.call(lambda: list(self._client.runs({"name": ref.run_id}, per_page=1))[:1])
         if not found:
             raise RunNotFound(
                 f"run `{ref.run_id}` is gone", fix="leave it out: it was deleted", run=ref.run_id
             )
-        return ref_of(found[0], self._resolver)
+        return found[0]
+
+
+def _check_complete(series: Series, ref: RunRef, key: str) -> None:
+    if _is_complete(series, ref, key):
+        return
+    promised = n_listed(ref, key)
+    of = "its" if promised is None else f"{promised:,}"
+    raise ReadRejected(
+        f"`{key}` came with {series.step.size:,} of {of} points",
+        fix="run this again later; if it stays so, tell whoever runs the W&B server",
+        run=ref.run_id,
+    )
 
 
 def _is_complete(series: Series, ref: RunRef, key: str) -> bool:
@@ -144,44 +188,50 @@ def _is_complete(series: Series, ref: RunRef, key: str) -> bool:
     return series.step.size >= (1 if promised is None else promised)
 
 
-def series_of(rows: Iterable[Mapping[str, Any]], key: str, run: str) -> Series:
-    """Return one metric of rows of a history.
+def series_of(
+    rows: Iterable[Mapping[str, Any]], keys: Sequence[str], run: str
+) -> dict[str, Series]:
+    """Return some metrics of rows of a history.
 
     Parameters
     ----------
     rows : iterable of mapping
         Each with its `_step`; rows without a value are passed over.
-    key : str
-        Name of the metric; dots lead into nested dictionaries.
+    keys : sequence of str
+        Names of the metrics; dots lead into nested dictionaries.
     run : str
         For the message.
 
     Returns
     -------
-    Series
-        In the order of the rows.
+    dict of str to Series
+        For each of them, in the order of the rows.
 
     Raises
     ------
     ReadRejected
         When a value is no number.
     """
-    step, value = array("d"), array("d")
+    columns = {key: (array("d"), array("d")) for key in keys}
     for row in rows:
-        found = _lookup(row, key)
-        if found is None:
-            continue
-        try:
-            value.append(as_number(found))
-            step.append(float(row["_step"]))
-        except (TypeError, ValueError, KeyError) as error:
-            raise ReadRejected(
-                f"`{key}` holds something that is no number at step {row.get('_step')}: "
-                f"{str(found)[:40]!r}",
-                fix="name another metric with --loss-key or --grad-norm-key",
-                run=run,
-            ) from error
-    return Series(np.frombuffer(step), np.frombuffer(value)) if step else _EMPTY
+        for key, (step, value) in columns.items():
+            found = _lookup(row, key)
+            if found is None:
+                continue
+            try:
+                value.append(as_number(found))
+                step.append(float(row["_step"]))
+            except (TypeError, ValueError, KeyError) as error:
+                raise ReadRejected(
+                    f"`{key}` holds something that is no number at step {row.get('_step')}: "
+                    f"{str(found)[:40]!r}",
+                    fix="name another metric with --loss-key or --grad-norm-key",
+                    run=run,
+                ) from error
+    return {
+        key: Series(np.frombuffer(step), np.frombuffer(value)) if step else _EMPTY
+        for key, (step, value) in columns.items()
+    }
 
 
 _EMPTY = Series(np.empty(0), np.empty(0))

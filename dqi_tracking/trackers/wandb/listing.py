@@ -40,9 +40,8 @@ def ref_of(run: Any, resolver: KeyResolver, columns: Sequence[str] = ()) -> RunR
         name (`historyKeys` is null) is not `listed`, so that it is not taken for an empty one.
     """
     known = getattr(run, "history_keys", None) or {}
-    keys: Mapping[str, Any] = known.get("keys") or {}
     rows = int(getattr(run, "history_line_count", None) or 0)
-    counts = {name: count for name in keys if (count := _points(keys[name], rows)) != "0"}
+    counts = counts_of(run)
     candidates = resolver.candidates(list(counts))
     status = str(run.state).upper()
     latest = {name: counts[name] for name in sorted({*candidates.metrics, candidates.step} - {""})}
@@ -56,12 +55,22 @@ def ref_of(run: Any, resolver: KeyResolver, columns: Sequence[str] = ()) -> RunR
         ended=0 if status in RUNNING else milliseconds(getattr(run, "heartbeat_at", None)),
         loss_keys=candidates.loss,
         grad_norm_keys=candidates.grad_norm,
+        rate_keys=candidates.rate,
+        layer_metrics=candidates.layers,
         step_key=candidates.step,
-        listed=bool(keys) or not rows,
+        listed=bool(known.get("keys")) or not rows,
         latest=latest | {LAST_STEP: str(known.get("lastStep", -1))},
         stamp=from_summary(run.summary_metrics),
         columns=_columns(run, columns),
     )
+
+
+def counts_of(run: Any) -> dict[str, str]:
+    """Return for each series of a run what the listing says of its points."""
+    known = getattr(run, "history_keys", None) or {}
+    keys: Mapping[str, Any] = known.get("keys") or {}
+    rows = int(getattr(run, "history_line_count", None) or 0)
+    return {name: count for name in keys if (count := _points(keys[name], rows)) != "0"}
 
 
 def _columns(run: Any, names: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dqi_tracking.trackers.limits import Deadline
 from dqi_tracking.trackers.summary import KEYS, MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from dqi_tracking.trackers.limits import Pace
     from dqi_tracking.trackers.wandb.client import Client
@@ -56,20 +56,29 @@ class SummaryWriter:
         RunNotFound
             When there is no such run.
         """
-        before = self._take_unverified()
-        try:
-            found = self._read([run_id, *(written.run_id for written in before)], deadline)
-        except Exception:
-            with self._lock:
-                self._unverified.extend(before)
-            raise
-        if run_id not in found:
-            raise _gone(run_id)
-        self._put_back(before, found, deadline)
-        self._write(found[run_id], keys, deadline)
-        if keys:
-            with self._lock:
-                self._unverified.append(_Written(run_id, keys))
+        self._put(run_id, lambda _: keys, deadline)
+
+    def amend(
+        self,
+        run_id: str,
+        mark: str,
+        change: Callable[[Mapping[str, Any]], Keys],
+        deadline: Deadline,
+    ) -> None:
+        """Change our keys in a run's summary, as `put`, unless its commit mark is another one.
+
+        Parameters
+        ----------
+        run_id, mark : str
+        change : callable
+            Given the summary as it stands, returns the keys of ours that it is to hold.
+        deadline : Deadline
+        """
+
+        def choose(stands: Mapping[str, Any]) -> Keys | None:
+            return change(stands) if stands.get(MARK) == mark else None
+
+        self._put(run_id, choose, deadline)
 
     def unmark(self, run_id: str, deadline: Deadline) -> None:
         """Take the commit mark out of a run's summary, and nothing else."""
@@ -85,6 +94,27 @@ class SummaryWriter:
         before = self._take_unverified()
         if before:
             self._put_back(before, self._read([run for run, _ in before], deadline), deadline)
+
+    def _put(
+        self, run_id: str, choose: Callable[[Mapping[str, Any]], Keys | None], deadline: Deadline
+    ) -> None:
+        before = self._take_unverified()
+        try:
+            found = self._read([run_id, *(written.run_id for written in before)], deadline)
+        except Exception:
+            with self._lock:
+                self._unverified.extend(before)
+            raise
+        if run_id not in found:
+            raise _gone(run_id)
+        self._put_back(before, found, deadline)
+        keys = choose(found[run_id].summary_metrics)
+        if keys is None:
+            return
+        self._write(found[run_id], keys, deadline)
+        if keys:
+            with self._lock:
+                self._unverified.append(_Written(run_id, keys))
 
     def _take_unverified(self) -> list[_Written]:
         with self._lock:
@@ -102,7 +132,8 @@ class SummaryWriter:
     ) -> None:
         for run_id, keys in written:
             run = found.get(run_id)
-            if run is not None and not _stands(run, keys):
+            # what was added since, such as percentiles, is no loss
+            if run is not None and not _holds(run, keys):
                 # without its keys a run is scored again in the next pass: no error of another run
                 with suppress(Exception):
                     self._write(run, keys, deadline)
@@ -128,6 +159,10 @@ class SummaryWriter:
 
 def _gone(run_id: str) -> RunNotFound:
     return RunNotFound(f"run `{run_id}` is gone", fix="leave it out: it was deleted", run=run_id)
+
+
+def _holds(run: Any, keys: Keys) -> bool:
+    return all(run.summary_metrics.get(key) == value for key, value in keys.items())
 
 
 def _stands(run: Any, keys: Keys) -> bool:

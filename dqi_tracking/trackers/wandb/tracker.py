@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from dqi_tracking.trackers.base import FAILED, FINISHED, RUNNING, Query, View
 from dqi_tracking.trackers.keys import KeyResolver
 from dqi_tracking.trackers.limits import Deadline, Pace
 from dqi_tracking.trackers.series import readings
-from dqi_tracking.trackers.summary import to_summary
+from dqi_tracking.trackers.summary import amended, to_summary
 from dqi_tracking.trackers.wandb.artifacts import WRITER, ArtifactWriter
 from dqi_tracking.trackers.wandb.client import Client
 from dqi_tracking.trackers.wandb.failures import translated
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from dqi_tracking.config import Settings
     from dqi_tracking.trackers.base import Reading
+    from dqi_tracking.trackers.series import Series
     from dqi_tracking.types import RunRef, Stamp
 
 PAGE = 100
@@ -53,6 +55,7 @@ class WandbTracker:
     """
 
     batch = 4
+    reads_several = True
     jobs = 4
     """Runs wait for a far server most of the time."""
     keeps_view = False
@@ -115,6 +118,14 @@ class WandbTracker:
         """Yield the history of each run, every point of it."""
         yield from readings(refs, self._histories.read)
 
+    def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
+        """Read metrics by one scan: of one metric by its name, of several over whole rows."""
+        return self._histories.series(ref, keys)
+
+    def metric_names(self, ref: RunRef) -> tuple[str, ...]:
+        """Return the names of a run's metrics by one request; those of numbers or text alone."""
+        return self._histories.names(ref)
+
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Attach files, log the Artifact, and last of all put the stamp into the summary."""
         deadline = Deadline(self._seconds, "write the score", ref.run_id)
@@ -124,6 +135,13 @@ class WandbTracker:
                 if self._artifacts:
                     self._artifacts.attach(ref.run_id, files, deadline)
             self._summaries.put(ref.run_id, to_summary(stamp), deadline)
+
+    def amend(self, ref: RunRef, stamp: Stamp) -> None:
+        """Change some of our keys in the summary, if the score is still the one that was listed."""
+        mark = ref.stamp.facts.get("fingerprint", "") if ref.stamp else ""
+        deadline = Deadline(self._seconds, "write the percentiles", ref.run_id)
+        with self._writing("write the percentiles", ref):
+            self._summaries.amend(ref.run_id, mark, partial(amended, stamp=stamp), deadline)
 
     def erase(self, ref: RunRef) -> str:
         """Take the mark off, then files and Artifact, and the other keys last.

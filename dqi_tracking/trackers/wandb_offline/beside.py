@@ -9,7 +9,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from dqi_tracking.errors import WriteRejected
-from dqi_tracking.names import FILES, FOLDER, METRICS
+from dqi_tracking.names import FOLDER, METRICS, OWN_FILES
 from dqi_tracking.trackers.summary import from_summary, to_summary
 from dqi_tracking.trackers.wandb_offline.folder import shown
 from dqi_tracking.types import Stamp
@@ -41,7 +41,7 @@ def read_stamp(file: LogFile) -> Stamp | None:
         with (file.place / SUMMARY).open("rb") as opened:
             summary = json.loads(opened.read(MAX_SUMMARY))
     except (FileNotFoundError, NotADirectoryError):
-        if not any((file.place / name).exists() for name in FILES):
+        if not any((file.place / name).exists() for name in OWN_FILES):
             return None
     except (OSError, ValueError, RecursionError):
         pass
@@ -76,6 +76,21 @@ def write_beside(file: LogFile, stamp: Stamp, files: Mapping[str, bytes], run: s
         ) from error
 
 
+def amend_beside(file: LogFile, stamp: Stamp, run: str) -> None:
+    """Change what a stamp tells in the summary that is there; without one, nothing is scored.
+
+    Raises
+    ------
+    WriteRejected
+        As `write_beside`.
+    """
+    stands = read_stamp(file)
+    if stands is None or "fingerprint" not in stands.facts:
+        return
+    changed = Stamp({**stands.metrics, **stamp.metrics}, {**stands.facts, **stamp.facts})
+    write_beside(file, changed, {}, run)
+
+
 def erase_beside(file: LogFile, run: str) -> None:
     """Take off what `write_beside` put there, the summary first, and folders that are then empty.
 
@@ -86,7 +101,7 @@ def erase_beside(file: LogFile, run: str) -> None:
     """
     try:
         _refuse_link(file, run)
-        for name in (SUMMARY, *FILES):
+        for name in (SUMMARY, *OWN_FILES):
             (file.place / name).unlink(missing_ok=True)
             # of a write that was killed
             for left in file.place.glob(f".{name}.*.tmp"):

@@ -14,10 +14,11 @@ from dqi_tracking.trackers.wandb_offline.log import EmptyLog, LogDamage, NotALog
 from dqi_tracking.trackers.wandb_offline.records import decoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dqi_tracking.config import Settings
     from dqi_tracking.trackers.keys import KeyResolver
+    from dqi_tracking.trackers.series import Series
     from dqi_tracking.types import History, RunRef
 
 _FETCH = "fetch the file anew from where the run was, if it is whole there"
@@ -134,7 +135,14 @@ def history_from(content: Content, ref: RunRef, keys: KeyResolver, settings: Set
         if name and not by_name[name].value:
             _check_numbers(content, [name], ref)
     found = keys.candidates(names)
-    ref = replace(ref, loss_keys=found.loss, grad_norm_keys=found.grad_norm, step_key=found.step)
+    ref = replace(
+        ref,
+        loss_keys=found.loss,
+        grad_norm_keys=found.grad_norm,
+        rate_keys=found.rate,
+        layer_metrics=keys.candidates(content.columns.names).layers,
+        step_key=found.step,
+    )
     try:
         history = history_of(ref, content.columns.series)
     except MissingMetric as error:
@@ -147,6 +155,20 @@ def history_from(content: Content, ref: RunRef, keys: KeyResolver, settings: Set
         raise ReadRejected(f"{said}; {error.message}", fix=_FETCH, run=ref.run_id) from None
     _check_numbers(content, _signal(history, ref), ref)
     return Reading(ref, replace(history, warnings=content.warnings()))
+
+
+def series_from(content: Content, keys: Sequence[str], ref: RunRef) -> dict[str, Series]:
+    """Return those of some metrics that hold a number, in the order of `keys`.
+
+    Raises
+    ------
+    ReadRejected
+        When one of them holds something that is no number.
+    """
+    met = [key for key in keys if key in content.columns.by_name]
+    _check_numbers(content, met, ref)
+    found = {key: content.columns.series(key) for key in met}
+    return {key: series for key, series in found.items() if series.step.size}
 
 
 def _signal(history: History, ref: RunRef) -> Iterator[str]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STEP = "_step"
 """The item that holds the row's step."""
+OWN = frozenset({STEP, "_runtime", "_timestamp"})
+"""Items that the client adds to each row."""
 MAX_DEPTH = 8
 """How deep a dictionary is looked into."""
 
@@ -99,6 +101,11 @@ class Columns:
                 met.extend(self._inside(name, item.value_json))
         for column, text in met:
             column.add(step, text)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all that was met, whether it matters or not."""
+        return list(self._known)
 
     def series(self, name: str) -> Series:
         """Return one metric's points; none for a metric that was not met."""

@@ -10,17 +10,29 @@ from typing import TYPE_CHECKING
 from dqi_tracking.errors import ConfigError, DQIError, RunNotFound
 from dqi_tracking.trackers.base import Query, Reading, View
 from dqi_tracking.trackers.keys import KeyResolver
-from dqi_tracking.trackers.wandb_offline.beside import erase_beside, read_stamp, write_beside
+from dqi_tracking.trackers.wandb_offline.beside import (
+    amend_beside,
+    erase_beside,
+    read_stamp,
+    write_beside,
+)
 from dqi_tracking.trackers.wandb_offline.columns import read_columns
-from dqi_tracking.trackers.wandb_offline.content import history_from, read_content
+from dqi_tracking.trackers.wandb_offline.content import (
+    Content,
+    history_from,
+    read_content,
+    series_from,
+)
 from dqi_tracking.trackers.wandb_offline.folder import LogFile, log_files, refused, shown
+from dqi_tracking.trackers.wandb_offline.history import OWN
 from dqi_tracking.trackers.wandb_offline.records import Head, end_of, head_of
 from dqi_tracking.types import RunRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dqi_tracking.config import Settings
+    from dqi_tracking.trackers.series import Series
     from dqi_tracking.types import Stamp
 
 
@@ -36,6 +48,7 @@ class WandbOfflineTracker:
     """
 
     batch = 16
+    reads_several = True
     jobs = 1
     keeps_view = False
 
@@ -102,6 +115,23 @@ class WandbOfflineTracker:
                 reading = Reading(ref, error=error)
             yield reading
 
+    def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
+        """Read some metrics of a run in one pass over its file, as far as that is whole."""
+        content = self._content(ref, frozenset(keys).__contains__)
+        return series_from(content, keys, ref)
+
+    def metric_names(self, ref: RunRef) -> tuple[str, ...]:
+        """Return the names of a run's metrics, from one pass over its file."""
+        met: set[str] = set()
+
+        def note(name: str) -> bool:
+            met.add(name)
+            # names alone: a run's points may be more than the memory holds
+            return False
+
+        self._content(ref, note)
+        return tuple(sorted(met - OWN))
+
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Write `dqi/phases.json`, `dqi/phases.html` and, last, `dqi/summary.json` beside a run.
 
@@ -113,6 +143,18 @@ class WandbOfflineTracker:
             When the disk does not take it.
         """
         write_beside(self._file(ref), stamp, files, ref.run_id)
+
+    def amend(self, ref: RunRef, stamp: Stamp) -> None:
+        """Write the summary beside a run again, changed.
+
+        Raises
+        ------
+        RunNotFound
+            When there is no such run.
+        WriteRejected
+            When the disk does not take it.
+        """
+        amend_beside(self._file(ref), stamp, ref.run_id)
 
     def erase(self, ref: RunRef) -> str:
         """Take off what `write` put there.
@@ -143,14 +185,17 @@ class WandbOfflineTracker:
         """Give back nothing: files are closed as soon as they were read."""
 
     def _reading(self, ref: RunRef) -> Reading:
+        content = self._content(ref, self._keys.concerns)
+        content.is_part = ref.run_id.endswith(_part(self._file(ref)))
+        return history_from(content, ref, self._keys, self._settings)
+
+    def _content(self, ref: RunRef, concerns: Callable[[str], bool]) -> Content:
         file = self._file(ref)
         try:
             with file.path.open("rb") as opened:
-                content = read_content(opened, ref, shown(file.path.name), self._keys.concerns)
+                return read_content(opened, ref, shown(file.path.name), concerns)
         except OSError as error:
             raise refused(error, f"`{shown(file.path)}`", ref.run_id) from error
-        content.is_part = ref.run_id.endswith(_part(file))
-        return history_from(content, ref, self._keys, self._settings)
 
     def _file(self, ref: RunRef) -> LogFile:
         """Return the run's file; raise what is wrong with it, or that there is none."""

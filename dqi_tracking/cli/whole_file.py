@@ -1,0 +1,71 @@
+"""A page or report on the disk: checked before anything is read, and written whole or not."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from dqi_tracking.errors import ConfigError
+
+
+def checked(output: str, option: str, example: str) -> Path:
+    """Return where to write, before anything is asked of a tracker.
+
+    Parameters
+    ----------
+    output : str
+        Path as it was given.
+    option : str
+        Option that it was given with, for the fix.
+    example : str
+        Name of a file, for the fix.
+
+    Raises
+    ------
+    ConfigError
+        When nothing can be written there.
+    """
+    try:
+        # what a link points to is replaced, not the link
+        path = Path(output).expanduser().resolve()
+        is_folder, has_folder = path.is_dir(), path.parent.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"`{output}` is no path: {error}", fix=f"name a file with {option}"
+        ) from error
+    if not output or is_folder:
+        raise ConfigError(
+            f"`{output}` is a folder", fix=f"name a file in it: {option} {path / example}"
+        )
+    if not has_folder:
+        raise ConfigError(
+            f"there is no folder `{path.parent}`",
+            fix=f"make it first, or name another with {option}",
+        )
+    return path
+
+
+def write_whole(path: Path, content: bytes, option: str) -> None:
+    """Write a file whole or not at all, so that nobody opens half of it.
+
+    Raises
+    ------
+    ConfigError
+        When the disk does not take it.
+    """
+    # a pipe or device is written to, never replaced
+    special = path.exists() and not path.is_file()
+    target = path if special else path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        target.write_bytes(content)
+        if target != path:
+            target.replace(path)
+    except OSError as error:
+        if target != path:
+            with suppress(OSError):
+                target.unlink(missing_ok=True)
+        raise ConfigError(
+            f"`{path}` cannot be written: {error.strerror or error}",
+            fix=f"free space, or name a folder that may be written to with {option}",
+        ) from error
