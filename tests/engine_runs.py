@@ -45,7 +45,7 @@ class Faulty(ScoringOptions):
     folder: str = ""
     port: int = 0
 
-    def score(self, ref: RunRef, history: History) -> Score:
+    def score(self, ref: RunRef, history: History, *plan: Any) -> Score:
         with Path(self.folder, ref.name).open("a+") as tries:
             tries.write(f"{os.getpid()}\n")
             tries.flush()
@@ -59,7 +59,7 @@ class Faulty(ScoringOptions):
                 meeting.recv(1)
         if ref.name == "busy":
             raise TransientTrackerError("connection refused", fix="check that it is up")
-        return ScoringOptions.score(self, ref, history)
+        return ScoringOptions.score(self, ref, history, *plan)
 
     def tries(self, name: str) -> list[int]:
         """Return the ids of the processes that scored a run, by its name."""

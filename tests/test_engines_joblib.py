@@ -52,9 +52,9 @@ def test_a_stop_ends_a_backend_of_joblib(
     stop = threading.Event()
 
     class Stopping(Faulty):
-        def score(self, ref: RunRef, history: History) -> Any:
+        def score(self, ref: RunRef, history: History, *plan: Any) -> Any:
             stop.set()
-            return ScoringOptions.score(self, ref, history)
+            return ScoringOptions.score(self, ref, history, *plan)
 
     with joblib.parallel_config(backend=backend, n_jobs=1):
         outcomes = carried_out(

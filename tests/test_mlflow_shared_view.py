@@ -176,9 +176,9 @@ def test_a_person_who_may_only_read_gets_the_plain_link(
     experiment = make_experiment(store)
     log_run(store, experiment.id, metrics={"loss": curve()})
     one_pass(store, experiment, {"view": False})
-    get_app_client("basic-auth", auth_server.uri).create_user("reader", "reader-password-1")
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "reader")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "reader-password-1")
+    get_app_client("basic-auth", auth_server.uri).create_user("onlooker", "onlooker-password-1")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "onlooker")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "onlooker-password-1")
     assert main(["rank", f"mlflow:{experiment.name}", "--tracking-uri", store.uri]) == 0
     assert PLAIN in capsys.readouterr().err
     assert TAG not in tags(store, experiment)
