@@ -38,6 +38,7 @@ def test_each_run_is_a_dot_that_tells_its_name(
     links = page.locator("table a").evaluate_all("every => every.map(each => each.href)")
     assert links
     assert all(link.startswith(runs.uri) for link in links)
+    page.evaluate("scrollTo(0, 0)")
     picture("dqi-report", 1180)
 
 
