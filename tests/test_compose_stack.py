@@ -150,15 +150,22 @@ def test_the_password_is_the_one_of_the_file_and_another_is_refused(stack: Stack
     assert asked["PGPASSWORD"] not in " ".join(stack.command("mlflow"))
 
 
+@pytest.fixture
+def empty_wandb(wandb_server: WandbServer) -> Iterator[WandbServer]:
+    """Give the worker's server without runs, and leave none to the tests that share it."""
+    wandb_server.reset()
+    yield wandb_server
+    wandb_server.reset()
+
+
 @pytest.mark.xdist_group("wandb")
 def test_the_second_backfill_scores_the_runs_of_a_wandb_server(
-    wandb_server: WandbServer, tmp_path: Path
+    empty_wandb: WandbServer, tmp_path: Path
 ) -> None:
-    wandb_server.reset()
-    add_runs(wandb_server, "a", "b")
-    given = values(WANDB_ENTITY="team", WANDB_PROJECT="p", WANDB_API_KEY=wandb_server.api_key)
+    add_runs(empty_wandb, "a", "b")
+    given = values(WANDB_ENTITY="team", WANDB_PROJECT="p", WANDB_API_KEY=empty_wandb.api_key)
     stack = Stack(services(given), tmp_path)
-    stack.ports["wandb:8080"] = int(wandb_server.url.rpartition(":")[2])
+    stack.ports["wandb:8080"] = int(empty_wandb.url.rpartition(":")[2])
     assert stack.is_healthy("wandb-backfill")
     assert "pass 1: 2 of 2 runs scored" in backfilled(stack, "wandb-backfill")
     nameless = Stack(services(values()), tmp_path).run("wandb-backfill")
