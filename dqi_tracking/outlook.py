@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dqi_tracking.companions import LEARNING_RATES, Companion, read_companion
-from dqi_tracking.errors import ConfigError, HistoryError, RunNotFound
+from dqi_tracking.errors import ConfigError, HistoryError
 from dqi_tracking.horizons import Horizon, horizon_of
 from dqi_tracking.insight.forecast import forecast
 from dqi_tracking.insight.forecasting.verdict import number
 from dqi_tracking.insight.stopping import advise
 from dqi_tracking.plans import planned_columns
 from dqi_tracking.trackers import open_tracker
-from dqi_tracking.trackers.base import RUNNING, Query
+from dqi_tracking.trackers.base import RUNNING
+from dqi_tracking.trackers.single import single_run
 
 if TYPE_CHECKING:
     from dqi_tracking.config import Settings
@@ -110,7 +111,7 @@ def look_ahead(
     tracker = open_tracker(address, settings=settings)
     try:
         # of an offline run only reading tells what it holds
-        reading = next(iter(tracker.read([_the_one(tracker, address)])))
+        reading = next(iter(tracker.read([single_run(tracker, address, planned_columns())])))
         return outlook_of(
             tracker,
             reading.ref,
@@ -172,20 +173,6 @@ def outlook_of(
         steps_per_hour=_steps_per_hour(ref, history),
         higher_is_better=higher_is_better,
     )
-
-
-def _the_one(tracker: Tracker, address: str) -> RunRef:
-    query = Query(include_failed=True, include_running=True, limit=2, columns=planned_columns())
-    refs = list(tracker.find(query))
-    if not refs:
-        raise RunNotFound(f"no run at `{address}`", fix="check the address")
-    if len(refs) > 1:
-        raise ConfigError(
-            f"`{address}` holds several runs",
-            fix="name one: runs:/RUN_ID, wandb:ENTITY/PROJECT/RUN_ID, or a folder or file of its "
-            "own",
-        )
-    return refs[0]
 
 
 def _steps_per_hour(ref: RunRef, history: History) -> float:

@@ -14,7 +14,7 @@ from dqi_tracking.cli.explain import Ahead, Explained, explain
 from dqi_tracking.cli.options import Format
 from dqi_tracking.cli.output import Rows, outcome_row, talk
 from dqi_tracking.cli.plot_file import PlotFile
-from dqi_tracking.errors import ConfigError, HistoryError, RunNotFound
+from dqi_tracking.errors import HistoryError
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import Outcome
 
@@ -90,13 +90,14 @@ def show(
     from dqi_tracking.stamp import fingerprint_of, stamp_of, standing_mark
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import RUNNING
+    from dqi_tracking.trackers.single import single_run
 
     scoring = ScoringOptions.of(settings)
     scale = None if population is None else Scale.of(population, settings)
     tracker = open_tracker(run, settings=settings)
     try:
         columns = columns_for(settings.cohort) + planned_columns() + phase_columns(scoring.phases)
-        ref = _the_one(tracker, run, columns)
+        ref = single_run(tracker, run, columns)
         history, score, insight, plan = examine(tracker, ref, scoring)
         wanted = ref.status in RUNNING if forecast is None else forecast
         ahead = _ahead(tracker, ref, history, settings) if wanted else None
@@ -136,22 +137,6 @@ def show(
     if file is not None:
         _draw(explained, file)
     return ExitCode.DONE
-
-
-def _the_one(tracker: Tracker, address: str, columns: tuple[str, ...]) -> RunRef:
-    from dqi_tracking.trackers.base import Query
-
-    only = Query(include_failed=True, include_running=True, limit=2, columns=columns)
-    refs = list(tracker.find(only))
-    if not refs:
-        raise RunNotFound(f"no run at `{address}`", fix="check the address")
-    if len(refs) > 1:
-        raise ConfigError(
-            f"`{address}` holds several runs",
-            fix="name one: runs:/RUN_ID, wandb:ENTITY/PROJECT/RUN_ID, or a folder or file of its "
-            "own",
-        )
-    return refs[0]
 
 
 def _ahead(tracker: Tracker, ref: RunRef, history: History, settings: Settings) -> Ahead | None:
