@@ -27,6 +27,7 @@ from dqi_tracking.cli import (
     weights,
 )
 from dqi_tracking.cli.exits import ExitCode
+from dqi_tracking.cli.garbage import collected_seldom
 from dqi_tracking.cli.output import complain
 from dqi_tracking.errors import ConfigError, DQIError, HistoryError, LeaseHeld
 
@@ -84,14 +85,20 @@ def main(arguments: list[str] | None = None) -> int:
     int
         See `dqi_tracking.cli.exits`.
     """
+    if arguments is not None:
+        return _run(arguments)
+    with collected_seldom():
+        return _run(sys.argv[1:])
+
+
+def _run(arguments: list[str]) -> int:
     # MLflow logs a stack trace of its own for errors that are told here in two lines
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
     if isinstance(sys.stdout, io.TextIOWrapper):
         # names hold what not every terminal's encoding has
         sys.stdout.reconfigure(errors="replace")
     try:
-        given = sys.argv[1:] if arguments is None else arguments
-        code = app(given or ["--help"], prog_name="dqi", standalone_mode=False)
+        code = app(arguments or ["--help"], prog_name="dqi", standalone_mode=False)
         sys.stdout.flush()
     except DQIError as error:
         complain(error.message, error.fix)
