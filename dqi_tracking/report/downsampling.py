@@ -15,6 +15,11 @@ from dqi_tracking.types import FloatArray
 
 Rows = NDArray[np.intp]
 
+MOST_PADDED = 2
+"""Places a point that columns of unequal lengths may take side by side."""
+LONGEST_BESIDE = 256
+"""Points in a column beyond which each by itself is searched faster."""
+
 
 class Thinned(NamedTuple):
     """What a drawing needs of a curve.
@@ -74,9 +79,23 @@ def _few(x: FloatArray, y: FloatArray, columns: int) -> tuple[Rows, Rows]:
     edges = np.searchsorted(x, x[0] * (1.0 - share) + x[-1] * share)
     # where all steps are nearly one, a rounded edge may lie beyond the last
     firsts = np.unique(np.append(0, edges[edges < y.size]))
-    kept = [0, y.size - 1]
+    lows, highs = _extremes(y, firsts)
+    return np.unique(np.concatenate(([0, y.size - 1], lows, highs))), firsts
+
+
+def _extremes(y: FloatArray, firsts: Rows) -> tuple[Rows, Rows]:
+    """Return the rows of the lowest and of the highest point of consecutive columns."""
+    counts = np.diff(firsts, append=y.size)
+    longest = int(counts.max())
+    if longest * counts.size <= MOST_PADDED * y.size and longest <= LONGEST_BESIDE:
+        # short columns of about one length: laid side by side they are searched at once
+        filled = np.arange(longest) < counts[:, None]
+        beside = np.full(filled.shape, np.inf)
+        beside[filled] = y
+        lows = beside.argmin(axis=1)
+        beside[~filled] = -np.inf
+        return firsts + lows, firsts + beside.argmax(axis=1)
     # one look at each column's points: half of what a search for its extremes in all of y costs
-    for first, stop in zip(firsts.tolist(), [*firsts[1:].tolist(), y.size], strict=True):
-        column = y[first:stop]
-        kept += (first + int(column.argmin()), first + int(column.argmax()))
-    return np.unique(kept), firsts
+    columns = [y[first : first + count] for first, count in zip(firsts, counts, strict=True)]
+    lows = np.array([column.argmin() for column in columns])
+    return firsts + lows, firsts + np.array([column.argmax() for column in columns])
