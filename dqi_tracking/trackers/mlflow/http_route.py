@@ -11,9 +11,11 @@ import re
 import time
 from collections import defaultdict
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from dqi_tracking.errors import masked
 from dqi_tracking.trackers.mlflow.points import series_of
@@ -22,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mlflow import MlflowClient
+    from numpy.typing import NDArray
 
     from dqi_tracking.trackers.mlflow.points import Fetch
     from dqi_tracking.trackers.series import Series
     from dqi_tracking.types import MetricKey, RunRef
 
-    _Row = tuple[int, int, float]
+    _Points = NDArray[np.void]
 
 _log = logging.getLogger("dqi_tracking")
 
@@ -45,6 +48,8 @@ more runs its store has, and time-outs lie not far above."""
 _ALL_STEPS = {"start_step": -(2**31), "end_step": 2**31 - 1}
 _REFUSED = {401, 403}
 _OK = 200
+_POINT = np.dtype([("run_id", "O"), ("step", "i8"), ("timestamp", "i8"), ("value", "f8")])
+_FIELDS = itemgetter(*_POINT.names or ())
 _PLAIN_ID = re.compile(r"[0-9A-Za-z_-]+\Z")
 
 
@@ -149,7 +154,8 @@ class HttpRoute:
         if self._gone:
             return None
         try:
-            rows = _rows(refs, self._answer(refs, key))
+            points = _points_of(self._answer(refs, key))
+            by_run = _by_run(refs, points)
         except _NotThere as error:
             self._gone = True
             _log.info(
@@ -163,13 +169,13 @@ class HttpRoute:
             _log.info("%d runs are read one at a time: %s", len(refs), said)
             return None
         # some servers take one sample of the steps of all runs of the request
-        if len({row[0] for some in rows.values() for row in some}) >= MOST_ROWS:
+        if points.size >= MOST_ROWS and np.unique(points["step"]).size >= MOST_ROWS:
             self._apart.add(key)
             return {}
         return {
-            ref.run_id: _series(rows[ref.run_id])
+            ref.run_id: _series(by_run[ref.run_id])
             for ref in refs
-            if _is_whole(rows[ref.run_id], ref.latest[key])
+            if ref.run_id in by_run and _is_whole(by_run[ref.run_id], ref.latest[key])
         }
 
     def _answer(self, refs: Sequence[RunRef], key: str) -> list[Any]:
@@ -190,7 +196,8 @@ class HttpRoute:
         if response.status_code != _OK:
             raise _NotThere(f"the server answered {response.status_code}")
         try:
-            points = response.json().get("metrics", [])
+            # twice as fast as the standard library, and to the same last digit
+            points = from_json(response.content).get("metrics", [])
         except (AttributeError, ValueError) as error:
             raise _NotThere("what answered is not an MLflow server") from error
         if not isinstance(points, list):
@@ -200,7 +207,8 @@ class HttpRoute:
 
 def _needed(ref: RunRef) -> set[str]:
     """Return the metrics that are read of a run whatever comes."""
-    keys = {part for kind in (ref.loss_keys, ref.grad_norm_keys) for part in _first_tier(kind)}
+    kinds = (ref.loss_keys, ref.grad_norm_keys, ref.validation_keys)
+    keys = {part for kind in kinds for part in _first_tier(kind)}
     # without its last point there is no telling whether all came
     return {key for key in (keys | {ref.step_key}) if key in ref.latest}
 
@@ -209,28 +217,40 @@ def _first_tier(keys: Sequence[MetricKey]) -> Iterable[str]:
     return (part for key in keys if key.tier == keys[0].tier for part in key.parts)
 
 
-def _rows(refs: Sequence[RunRef], points: list[Any]) -> dict[str, list[_Row]]:
-    rows: dict[str, list[_Row]] = {ref.run_id: [] for ref in refs}
+def _points_of(points: list[Any]) -> _Points:
+    """Return the points of an answer as a table; a step that is left out is 0."""
     try:
-        for point in points:
-            row = (int(point.get("step", 0)), int(point["timestamp"]), float(point["value"]))
-            rows[point["run_id"]].append(row)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        try:
+            return np.fromiter(map(_FIELDS, points), _POINT, len(points))
+        except KeyError:
+            given = ({"step": 0} | point for point in points)
+            return np.fromiter(map(_FIELDS, given), _POINT, len(points))
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise _NotThere("its points are not those of an MLflow server") from error
-    return rows
 
 
-def _is_whole(rows: Sequence[_Row], latest: str) -> bool:
+def _by_run(refs: Sequence[RunRef], points: _Points) -> dict[str, _Points]:
+    run_ids = points["run_id"]
+    starts = np.flatnonzero(run_ids[1:] != run_ids[:-1]) + 1
+    parts: dict[str, list[_Points]] = defaultdict(list)
+    for part in np.split(points, starts) if points.size else ():
+        parts[part["run_id"][0]].append(part)
+    if not parts.keys() <= {ref.run_id for ref in refs}:
+        raise _NotThere("it tells points of other runs than were asked for")
+    return {run_id: np.concatenate(some) for run_id, some in parts.items()}
+
+
+def _is_whole(points: _Points, latest: str) -> bool:
     """Tell whether no point can be missing, with what the listing says of the last one."""
-    if not 0 < len(rows) < MOST_ROWS:
+    if points.size >= MOST_ROWS:
         return False
-    step, timestamp, _ = max(rows, key=lambda row: row[:2])
+    step = points["step"].max()
+    timestamp = points["timestamp"][points["step"] == step].max()
     return latest.rpartition("@")[2] == f"{step}/{timestamp}"
 
 
-def _series(rows: Sequence[_Row]) -> Series:
-    step, timestamp, value = np.array(rows, dtype=np.float64).T.copy()
-    return series_of(step, timestamp, value)
+def _series(points: _Points) -> Series:
+    return series_of(*(points[name].astype(np.float64) for name in ("step", "timestamp", "value")))
 
 
 def _next_size(runs: int, seconds: float) -> int:
