@@ -26,7 +26,7 @@ from tests.mlflow_runs import LogRun, MakeExperiment, curve, insert_series, open
 from tests.stores import Store
 
 SQL = pytest.mark.parametrize("store", ["sqlite", "postgres"], indirect=True)
-POINTS = "SELECT metrics.step, metrics.timestamp, metrics.value, metrics.is_nan"
+POINTS = "SELECT metrics.step, metrics.value, metrics.is_nan"
 
 
 def _file(store: Store) -> Path:

@@ -11,17 +11,20 @@ import numpy as np
 
 from dqi_tracking.errors import masked
 from dqi_tracking.trackers.keys import choose
-from dqi_tracking.trackers.mlflow.points import series_of
+from dqi_tracking.trackers.mlflow.points import INFINITY
+from dqi_tracking.trackers.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+    from sqlalchemy import Select
     from sqlalchemy.engine import Engine
 
     from dqi_tracking.trackers.mlflow.points import Fetch
-    from dqi_tracking.trackers.series import Series
     from dqi_tracking.types import MetricKey, RunRef
+
+    _Points = NDArray[np.void]
 
 _log = logging.getLogger("dqi_tracking")
 
@@ -37,9 +40,8 @@ _ROWS_AT_ONCE = 20_000
 KEYS_A_STATEMENT = 500
 """Metrics named in one statement: below what any of the databases takes."""
 _INDEX = "index_metrics_run_uuid_key_step"
-_POINT = np.dtype(
-    [("step", np.int64), ("timestamp", np.int64), ("value", np.float64), ("is_nan", np.bool_)]
-)
+_POINT = np.dtype([("step", np.int64), ("value", np.float64), ("is_nan", np.bool_)])
+_TIMED = np.dtype([*_POINT.descr, ("timestamp", np.int64)])
 
 
 def open_sql_route(uri: str, public: Callable[[str, str], Series]) -> SqlRoute | None:
@@ -94,11 +96,11 @@ class SqlRoute:
         self._public = public
         # no types: SQLAlchemy would look at each value of each row
         run_id, key, *columns = (
-            sa.column(name) for name in ("run_uuid", "key", "step", "timestamp", "value", "is_nan")
+            sa.column(name) for name in ("run_uuid", "key", *(_TIMED.names or ()))
         )
         metrics = sa.table("metrics", run_id, key, *columns)
         the_run = run_id == sa.bindparam("run")
-        self._points = (
+        self._timed = (
             sa.select(*columns)
             .select_from(metrics)
             .where(the_run, key == sa.bindparam("key"))
@@ -106,6 +108,8 @@ class SqlRoute:
             # MySQL takes a shorter index, which reads and sorts more, or the primary key
             .with_hint(metrics, f"FORCE INDEX ({_INDEX})", "mysql")
         )
+        # times tell nothing but the order of points at one step, and few series have such
+        self._points = self._timed.with_only_columns(*columns[:-1])
         self._of_several = (
             sa.select(key, *columns)
             .select_from(metrics)
@@ -135,7 +139,7 @@ class SqlRoute:
         """Return the revision of the schema, once all that is read here has been found there."""
         with self.engine.connect() as connection:
             revision = connection.execute(self._revisions).scalar_one()
-        self._read("", "")
+        self._rows(self._timed, {"run": "", "key": ""}, _TIMED)
         self._lengths("", ("",))
         self._found([""])
         return str(revision)
@@ -192,12 +196,20 @@ class SqlRoute:
             return self._public(run_id, key)
 
     def _read(self, run_id: str, key: str) -> Series:
-        blocks = [np.empty(0, _POINT)]
+        given = {"run": run_id, "key": key}
+        points = self._rows(self._points, given, _POINT)
+        step = points["step"].astype(np.float64)
+        if not np.all(step[1:] > step[:-1]):
+            points = _in_order(self._rows(self._timed, given, _TIMED))
+        return _series_of(points)
+
+    def _rows(self, statement: Select[Any], given: dict[str, str], kind: np.dtype[Any]) -> _Points:
+        blocks = [np.empty(0, kind)]
         with self.engine.connect() as connection:
-            cursor: Any = connection.execute(self._points, {"run": run_id, "key": key}).cursor
+            cursor: Any = connection.execute(statement, given).cursor
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                blocks.append(np.fromiter(rows, _POINT, len(rows)))
-        return _series_of(np.concatenate(blocks))
+                blocks.append(np.fromiter(rows, kind, len(rows)))
+        return np.concatenate(blocks)
 
     def _read_several(self, run_id: str, keys: Sequence[str]) -> dict[str, Series]:
         by_key: dict[str, list[tuple[Any, ...]]] = {}
@@ -208,7 +220,7 @@ class SqlRoute:
                 for key, *point in rows:
                     by_key.setdefault(str(key), []).append(tuple(point))
         return {
-            key: _series_of(np.fromiter(points, _POINT, len(points)))
+            key: _series_of(_in_order(np.fromiter(points, _TIMED, len(points))))
             for key, points in by_key.items()
         }
 
@@ -227,15 +239,17 @@ class SqlRoute:
         _log.info("run %s is read by MLflow's client, for SQL gave: %s", run_id, said)
 
 
-def _series_of(points: NDArray[np.void]) -> Series:
-    step, number = points["step"], points["value"]
-    if not np.all(step[1:] > step[:-1]):
-        # the client's order where step and time are equal: NaN counts as the 0 it is kept as
-        order = np.lexsort((points["is_nan"], number, step, points["timestamp"]))
-        points = points[order]
-        step, number = points["step"], points["value"]
-    value = np.where(points["is_nan"], np.nan, number)
-    return series_of(step.astype(np.float64), points["timestamp"].astype(np.float64), value)
+def _in_order(points: _Points) -> _Points:
+    """Return points in the client's order: by step, time and value, NaN as the 0 it is kept as."""
+    # steps beyond 2**53 that are one as float64 are in the order of their times
+    step = points["step"].astype(np.float64)
+    return points[np.lexsort((points["is_nan"], points["value"], points["timestamp"], step))]
+
+
+def _series_of(points: _Points) -> Series:
+    value = np.where(points["is_nan"], np.nan, points["value"])
+    value[np.abs(value) >= INFINITY] *= np.inf
+    return Series(points["step"].astype(np.float64), value)
 
 
 def _engine(uri: str) -> Engine:
