@@ -68,7 +68,7 @@ def queries_alone(file, runs):
         for run in runs:
             for key in KEYS:
                 rows = database.execute(
-                    "SELECT step, timestamp, value, is_nan FROM metrics "
+                    "SELECT step, value, is_nan FROM metrics "
                     "WHERE run_uuid = ? AND key = ? ORDER BY step",
                     (run, key),
                 ).fetchall()
