@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import nullcontext
 from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
 from dqi_tracking.backfill.executor import carry_out, check_jobs
+from dqi_tracking.backfill.ledger import Ledger
+from dqi_tracking.backfill.recording import Recording, leased
 from dqi_tracking.backfill.report import Report
+from dqi_tracking.backfill.scope import scope_of
 from dqi_tracking.config import load_settings
 from dqi_tracking.errors import DQIError, RunNotFound, masked
 from dqi_tracking.trackers import open_tracker
@@ -18,6 +22,7 @@ from dqi_tracking.types import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from dqi_tracking.config import Settings
     from dqi_tracking.trackers.base import Tracker
@@ -41,7 +46,8 @@ def unscore(
 
     The commit mark goes first: wherever this is interrupted, a run is either still scored or no
     longer, and the next call takes off the rest. A run that fails stops no other. Without a filter,
-    and once no run is scored any more, the saved view goes as well.
+    and once no run is scored any more, the saved view goes as well. Backfills of the same runs on
+    this machine are kept off meanwhile.
 
     Parameters
     ----------
@@ -74,37 +80,48 @@ def unscore(
     ------
     ConfigError
         When an option or the address cannot be meant.
+    LeaseHeld
+        When a backfill on this machine is at work on the same runs; never for a dry run.
     TrackerError
         When the tracker is not reached or refuses as a whole.
     """
     settings = settings or load_settings()
     check_jobs(settings.jobs)
     stop = stop or Event()
+    tell = on_note or _LOGGER.warning
     start = time.perf_counter()
     report = Report(dry_run=dry_run)
-    tracker = open_tracker(address, settings=settings)
-    try:
 
-        def note(outcome: Outcome) -> None:
-            report.add(outcome)
-            if on_outcome:
-                on_outcome(outcome)
+    def note(outcome: Outcome) -> None:
+        report.add(outcome)
+        if on_outcome:
+            on_outcome(outcome)
 
-        todo = _scored_runs(tracker, where, note)
-        report.n_found = sum(report.counts.values()) + len(todo)
-        if on_plan:
-            on_plan(report.n_found, len(todo))
-        work = partial(_unscored, tracker, dry_run)
-        jobs = settings.jobs or tracker.jobs
-        for outcome in carry_out(work, todo, batch=tracker.batch, jobs=jobs, stop=stop):
-            note(outcome)
-        if not (where or dry_run or report.counts["failed"] or stop.is_set()):
-            _drop_view(tracker, on_note or _LOGGER.warning)
-    finally:
-        tracker.close()
-        report.stopped = stop.is_set()
-        report.seconds = time.perf_counter() - start
+    with nullcontext() if dry_run else _alone(address, settings, stop, tell):
+        tracker = open_tracker(address, settings=settings)
+        try:
+            todo = _scored_runs(tracker, where, note)
+            report.n_found = sum(report.counts.values()) + len(todo)
+            if on_plan:
+                on_plan(report.n_found, len(todo))
+            work = partial(_unscored, tracker, dry_run)
+            jobs = settings.jobs or tracker.jobs
+            for outcome in carry_out(work, todo, batch=tracker.batch, jobs=jobs, stop=stop):
+                note(outcome)
+            if not (where or dry_run or report.counts["failed"] or stop.is_set()):
+                _drop_view(tracker, tell)
+        finally:
+            tracker.close()
+            report.stopped = stop.is_set()
+            report.seconds = time.perf_counter() - start
     return report
+
+
+def _alone(
+    address: str, settings: Settings, stop: Event, tell: Callable[[str], None]
+) -> AbstractContextManager[None]:
+    ledger = Ledger.of(settings, tell)
+    return leased(Recording(ledger, scope_of(address, settings), address, stop))
 
 
 def _scored_runs(tracker: Tracker, where: str, note: Callable[[Outcome], None]) -> list[RunRef]:

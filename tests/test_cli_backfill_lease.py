@@ -105,7 +105,8 @@ def test_the_second_ends_at_once_and_says_who_is_at_work(
             assert time.monotonic() - start < 10
             assert (code, out) == (75, "")
             assert re.fullmatch(
-                rf"error: another backfill of these runs is at work: pid {first.pid} since "
+                r"error: another backfill or unscore of these runs is at work: "
+                rf"pid {first.pid} since "
                 r"\d{4}-\S+Z, `mlflow:e`\n"
                 rf"fix: wait until it ends \(.*--status`\), or stop it: `kill {first.pid}`\n",
                 err,
@@ -125,7 +126,7 @@ def test_of_two_started_together_one_does_all(store: Store) -> None:
     (code, out, _), (other_code, other_out, err) = sorted(ended)
     assert (code, other_code) == (0, 75), ended
     assert (len(out.splitlines()), other_out) == (N, "")
-    assert "another backfill" in err
+    assert "another backfill or unscore" in err
     assert n_written(store) == {1: N}
 
 
@@ -144,6 +145,22 @@ def test_a_killed_backfill_is_taken_over_at_once(
     assert sum(written.values()) == N
     assert written[1] >= N - 1
     assert states(store, capsys) == ["done", "died"]
+
+
+def test_unscore_stands_back_and_leaves_no_trace_in_the_ledger(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unscore = ["unscore", "mlflow:e", "--tracking-uri", store.uri]
+    with held(store) as first:
+        assert main(unscore) == 75
+        assert f"is at work: pid {first.pid}" in capsys.readouterr().err
+        # a look is no work
+        assert main([*unscore, "--dry-run"]) == 0
+        first.send_signal(signal.SIGCONT)
+        assert finished(first)[0] == 0
+    assert main(unscore) == 0
+    assert f"{N} of {N} runs unscored" in capsys.readouterr().out
+    assert states(store, capsys) == ["done"]
 
 
 @pytest.mark.parametrize("fate", ["deleted", "garbage"])

@@ -94,7 +94,7 @@ class Holder(NamedTuple):
     def error(self) -> LeaseHeld:
         """Return what the one that has to stand back is told."""
         return LeaseHeld(
-            f"another backfill of these runs is at work: pid {self.pid} since "
+            f"another backfill or unscore of these runs is at work: pid {self.pid} since "
             f"{iso_time(self.started)}, `{self.address}`",
             fix=f"wait until it ends (`dqi backfill {self.address} --status`), or stop it: "
             f"`kill {self.pid}`",

@@ -244,3 +244,21 @@ def recorded(recording: Recording, stop: threading.Event) -> Generator[Recording
         recording.end("stopped" if stop.is_set() else "done")
     if recording.in_the_way:
         raise recording.in_the_way.error()
+
+
+@contextmanager
+def leased(recording: Recording) -> Generator[None]:
+    """Keep backfills off the runs while something else is done to them; no pass is remembered.
+
+    Raises
+    ------
+    LeaseHeld
+        When a backfill that overlaps is at work, or took over.
+    """
+    recording.begin()
+    try:
+        yield
+    finally:
+        recording.forget()
+    if recording.in_the_way:
+        raise recording.in_the_way.error()
