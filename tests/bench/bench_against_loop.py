@@ -78,3 +78,12 @@ def test_http_over_postgres(benchmark, postgres_instance, tmp_path):
         loop = loop_of(server.uri, runs)
         ours, peak = benchmark.pedantic(dqi, (server.uri,), rounds=1)
     tell(benchmark, runs, ours, loop, peak)
+
+
+def test_postgres(benchmark, postgres_instance, tmp_path):
+    runs = 500
+    database = postgres_database(postgres_instance)
+    fill(database, (tmp_path / "artifacts").as_uri(), runs)
+    loop = loop_of(database, runs)
+    ours, peak = benchmark.pedantic(dqi, (database,), rounds=1)
+    tell(benchmark, runs, ours, loop, peak)
