@@ -58,3 +58,8 @@ def skill(means: np.ndarray) -> np.ndarray:
 def difference(means: np.ndarray) -> np.ndarray:
     """Take the second column from the first."""
     return means[:, 0] - means[:, 1]
+
+
+def mean(means: np.ndarray) -> np.ndarray:
+    """Return the only column."""
+    return means[:, 0]

@@ -88,6 +88,15 @@ def test_verdicts_follow_the_curve() -> None:
     assert forecast(History(np.arange(60.0), noisy), 300).verdict == "undetermined"
 
 
+def test_a_ceiling_holds_for_more_than_a_few_steps() -> None:
+    falling = until(power_law(400), 0.5)
+    near = forecast(falling, falling.step[-1] + 10)
+    assert near.gain_high90 < 0.02 * (falling.loss[0] - falling.loss[-1])
+    assert near.verdict != "ceiling"
+    quiet = np.append(np.geomspace(5, 1, 20), 1 + 1e-6 * np.random.default_rng(0).normal(size=380))
+    assert forecast(History(np.arange(400.0), quiet), 401).verdict == "ceiling"
+
+
 def test_the_sentence_tells_the_numbers_and_the_doubt() -> None:
     result = forecast(until(power_law(), 0.5), 1200)
     assert result.sentence.startswith("diminishing returns: ")

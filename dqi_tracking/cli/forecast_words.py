@@ -31,7 +31,7 @@ ACTIONS = {"stop": "stopping may pay", "continue": "no reason to stop is seen"}
 
 WIDEST = 100
 _SHORT = 0.25
-"""Share of the run so far under which a ceiling may be that of the horizon alone."""
+"""Share of the run so far under which little is gained by most runs, and little can be told."""
 _AT_START = 0.9
 """Share of the run so far without a new best from which the metric may be one that rises."""
 
@@ -201,13 +201,17 @@ def _saturation(step: float) -> str:
 
 
 def _return(found: Outlook) -> str:
+    from dqi_tracking.trackers.base import RUNNING
+
     told = found.forecast
     text = f"{change(told.gain_per_1000_steps)} per 1,000 steps"
     if math.isnan(found.steps_per_hour):
         return f"{text}; no time was logged to tell it per hour"
+    # of a run that goes on the tracker knows no end
+    clock = "start and the time now" if found.ref.status in RUNNING else "start and end time"
     return (
         f"{text}; {change(found.gain_per_hour)} per hour, at {number(found.steps_per_hour)} steps"
-        " an hour by the run's start and end time"
+        f" an hour by the run's {clock}, pauses included"
     )
 
 
@@ -225,7 +229,7 @@ def _warnings(found: Outlook) -> list[str]:
     if problem:
         notes.append(f"the learning rate could not be read: {problem}")
     seen = told.step - float(found.history.step.min())
-    if told.verdict == "ceiling" and told.horizon - told.step < _SHORT * seen:
+    if told.verdict == "undetermined" and told.horizon - told.step < _SHORT * seen:
         notes.append("so short a way ahead gains little on most runs: look further, with --at")
     if found.advice.stalled_steps > _AT_START * seen and not found.higher_is_better:
         notes.append(

@@ -9,6 +9,7 @@ import numpy as np
 from dqi_tracking.insight.forecasting import conformal
 from dqi_tracking.insight.forecasting.extrapolation import extrapolate
 from dqi_tracking.insight.forecasting.learning_rate import follow_rate
+from dqi_tracking.insight.forecasting.verdict import FURTHER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,9 @@ class Answers(NamedTuple):
         Low and high end of each interval.
     saturation : ndarray of shape (B,)
         Time by which 95 % of the gain is reached, as a multiple of the seen part; NaN without one.
+    later : ndarray of shape (B,)
+        Lower end of the 80 % interval once the run is twice as long as it is, or at the horizon
+        where that is later.
     pace : ndarray of shape (B,)
         Gain a step still to come, over the gain a step in the second half of what was seen.
     ahead : ndarray of shape (B,)
@@ -72,6 +76,7 @@ class Answers(NamedTuple):
     loss: FloatArray
     ends: FloatArray
     saturation: FloatArray
+    later: FloatArray
     pace: FloatArray
     ahead: FloatArray
     restart: FloatArray
@@ -117,11 +122,18 @@ def answer(asked: Sequence[Asked], levels: tuple[float, ...], calibration: Calib
         loss=by_rate,
         ends=ends,
         saturation=_saturation(found.now[:, None] - path, ahead),
+        later=_later(found, ahead, calibration),
         pace=(found.now - by_rate) / (ahead - 1) / recent,
         ahead=ahead,
         restart=found.restart,
         by_rate=followed,
     )
+
+
+def _later(found: Extrapolation, ahead: FloatArray, calibration: Calibration) -> FloatArray:
+    further = np.maximum(ahead, FURTHER)
+    low, _ = conformal.multiples(calibration.table, further, 0.8)
+    return found.at(further) + low * found.difficulty
 
 
 def _by_rate(asked: Sequence[Asked], found: Extrapolation, ahead: FloatArray) -> FloatArray:

@@ -95,14 +95,15 @@ def _forecast(
 ) -> Forecast:
     offset, scale, half_span = ask.standard.offset, ask.standard.scale, ask.standard.half_span
     sign = -1.0 if higher_is_better else 1.0
-    now, loss = (
-        sign * (offset + scale * float(values[row])) for values in (numbers.now, numbers.loss)
+    now, loss, later = (
+        sign * (offset + scale * float(values[row]))
+        for values in (numbers.now, numbers.loss, numbers.later)
     )
     logged = sign * (offset + scale * numbers.ends[:, :, row])
     learnt = max(scale, ask.curve.start - sign * now)
     if ask.curve.positive and logged.max(axis=1).min() > 0:
         # a loss that was never negative is not foretold to become so, if it can be helped
-        loss, logged = max(loss, 0.0), np.maximum(logged, 0)
+        loss, later, logged = max(loss, 0.0), max(later, 0.0), np.maximum(logged, 0)
     (low, high), (low80, high80), (low90, high90) = np.sort(logged, axis=1).tolist()
     step = float(ask.curve.x[-1])
     gain = sign * (now - loss)
@@ -111,7 +112,13 @@ def _forecast(
     thousands = (ask.horizon / 1000 - step / 1000) or _NAN
     saturation = step + (float(numbers.saturation[row]) - 1) * half_span * 2
     ahead = float(numbers.ahead[row])
-    decided = verdict.judge(gains80[0], gains80[1], learnt, float(numbers.pace[row]))
+    decided = verdict.judge(
+        gains80[0],
+        gains80[1],
+        further=sign * (now - later),
+        learnt=learnt,
+        pace=float(numbers.pace[row]),
+    )
     return Forecast(
         status="ok",
         step=step,

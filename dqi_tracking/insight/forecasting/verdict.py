@@ -10,17 +10,24 @@ if TYPE_CHECKING:
 CEILING = 0.02
 """Share of what was learnt so far under which a gain is none."""
 
+FURTHER = 2.0
+"""Multiple of the seen part up to which nothing must be gained at a ceiling, at the least."""
+
 SLOWED = 0.5
 """Gain a step, over that of the second half of the run, under which returns diminish."""
 
 
-def judge(gain_low: float, gain_high: float, learnt: float, pace: float) -> Verdict:
+def judge(
+    gain_low: float, gain_high: float, *, further: float, learnt: float, pace: float
+) -> Verdict:
     """Decide what a forecast amounts to.
 
     Parameters
     ----------
     gain_low, gain_high : float
         80 % interval of the gain over now.
+    further : float
+        Upper end of the same when the run is twice as long as it is, or at a later horizon.
     learnt : float
         Fall of the loss so far, or its range over 90 % of the time, whichever is larger.
     pace : float
@@ -29,11 +36,12 @@ def judge(gain_low: float, gain_high: float, learnt: float, pace: float) -> Verd
     Returns
     -------
     {"rapid", "diminishing", "ceiling", "undetermined"}
-        `ceiling`: even the upper end of the gain is under 2 % of what was learnt so far. `rapid`
+        `ceiling`: even the upper end of the gain is under 2 % of what was learnt so far, and
+        would be after as many steps again: on a short way ahead every run gains little. `rapid`
         and `diminishing`: the lower end is above 0, and the pace at least half of what it was, or
         less. `undetermined`: the interval allows both a gain and none.
     """
-    if gain_high < CEILING * learnt:
+    if max(gain_high, further) < CEILING * learnt:
         return "ceiling"
     if gain_low > 0:
         return "rapid" if pace >= SLOWED else "diminishing"
