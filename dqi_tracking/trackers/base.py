@@ -136,6 +136,7 @@ class Tracker(Protocol):
         dict of str to Series
             Those of them that hold a point, in the order of `keys`, over the tracker's own steps;
             rows of one step in the order of logging, NaN and infinities as they were logged.
+            The histogram of a gradient, as W&B holds it, comes as the norm estimated from it.
 
         Raises
         ------
@@ -148,7 +149,7 @@ class Tracker(Protocol):
         """Return the names of all metrics of one run, sorted.
 
         Names of the backend's own columns are not among them; names of what holds no numbers,
-        such as images and histograms, may be.
+        such as images, and histograms of gradients may be.
 
         Raises
         ------
