@@ -133,6 +133,20 @@ def test_a_resume_from_an_older_checkpoint_is_a_splice_and_no_jump() -> None:
     assert splice.start_step == pytest.approx(500, abs=80)
 
 
+@pytest.mark.parametrize("rows", [0, 20, 30, 60])
+def test_a_level_that_slides_down_is_no_jump_but_one_that_steps_is(rows: int) -> None:
+    slide = np.clip((np.arange(400) - 200) / max(rows, 1), 0, 1)
+    loss = 5 - slide + noise(0.05, n=400)
+    assert ("jump" in found(History(np.arange(400), loss))) == (rows == 0)
+
+
+def test_a_learning_rate_that_decays_late_makes_no_jump() -> None:
+    # warm-up, stable, decay: the loss leaves its slow course for a faster one
+    step = np.arange(300.0)
+    loss = 3 + 2 / np.sqrt(1 + step / 10) - 0.3 * (1 - np.exp(-np.maximum(step - 200, 0) / 12))
+    assert "jump" not in found(History(step, loss + noise(0.01, n=300)))
+
+
 def test_a_bend_is_no_jump() -> None:
     loss = np.concatenate((np.full(100, 5.0), np.linspace(5, 2, 100)))
     assert check(History(np.arange(ROWS), loss + noise(0.01))) == ()

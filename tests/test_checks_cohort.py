@@ -55,6 +55,18 @@ def test_another_interval_is_found_unless_others_share_it() -> None:
     assert "other_interval" not in found(coarse, mixed)
 
 
+def test_what_several_runs_of_the_cohort_have_is_a_configuration_and_no_finding() -> None:
+    twice = History(RUN.step, RUN.loss * 2)
+    noisy = History(RUN.step, clean_run(99, scale=0.0).loss + noise(0.08, 5))
+    others = [clean_run(seed) for seed in range(16)]
+    with_twice = [History(run.step, run.loss * 2) for run in map(clean_run, range(30, 34))]
+    with_noise = [clean_run(seed, scale=0.08) for seed in range(30, 34)]
+    assert "rescaled" in found(twice, CohortCurves.of(others))
+    assert "noise_level" in found(noisy, CohortCurves.of(others))
+    assert found(twice, CohortCurves.of([*others, *with_twice])) == {}
+    assert found(noisy, CohortCurves.of([*others, *with_noise])) == {}
+
+
 def test_the_run_itself_may_be_in_its_cohort() -> None:
     odd = History(RUN.step, RUN.loss * 2)
     with_itself = CohortCurves.of([*(clean_run(seed) for seed in range(11)), odd])

@@ -40,10 +40,11 @@ def bin_medians(
         return medians
     # quarters first: steps from one end of float64 to the other have no width in it
     edges = start / 4 + (stop / 4 - start / 4) * (np.arange(n_bins + 1) / n_bins)
-    cuts = np.searchsorted(x / 4, edges[1:-1])
-    first, last = np.searchsorted(x, start), np.searchsorted(x, stop, side="right")
-    cuts = np.concatenate(([first], np.clip(cuts, first, last), [last]))
-    counts = np.diff(cuts)
+    cuts = (x / 4).searchsorted(edges)
+    first, last = int(x.searchsorted(start)), int(x.searchsorted(stop, side="right"))
+    cuts[0], cuts[-1] = first, last
+    cuts = np.minimum(np.maximum(cuts, first), last)
+    counts = cuts[1:] - cuts[:-1]
     filled = np.flatnonzero(counts)
     if not filled.size:
         return medians

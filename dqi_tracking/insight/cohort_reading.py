@@ -10,6 +10,8 @@ import numpy as np
 from dqi_tracking.engine.signal import extract
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.binning import N_BINS, bin_medians
+from dqi_tracking.insight.loss_alone import loss_alone
+from dqi_tracking.insight.order_statistics import median
 from dqi_tracking.types import History
 
 if TYPE_CHECKING:
@@ -102,14 +104,17 @@ def reading(
     steps = [each for each in _steps(history) if each.size]
     if not steps:
         return CohortReading(np.nan, np.nan, np.nan, 0, 0, "the run has no rows")
-    first, last = float(min(map(np.min, steps))), float(max(map(np.max, steps)))
+    first, last = (
+        float(min(map(np.minimum.reduce, steps))),
+        float(max(map(np.maximum.reduce, steps))),
+    )
     end = last if end_step is None else end_step
     # shares before differences: steps from both ends of float64 would overflow
     until = end if share == 1 else first + (share * end - share * first)
     if last < until - (until / N_BINS - first / N_BINS) or until < first:
         reason = f"the run was logged up to step {last:g}, and is to be read at step {until:g}"
         return CohortReading(np.nan, np.nan, until, 0, 0, reason)
-    loss = _finite(History(history.step, history.loss), until)
+    loss = _finite(loss_alone(history), until)
     grad_norm = _late_gradient(history, until - (LATE * until - LATE * first), until)
     return _read(loss, grad_norm, first, until)
 
@@ -122,7 +127,7 @@ def _read(loss: _Curve, grad_norm: _Curve, first: float, until: float) -> Cohort
     else:
         missing.append("no finite loss was logged")
     if grad_norm.value.size >= MIN_LATE:
-        late = float(np.median(np.log(grad_norm.value)))
+        late = median(np.log(grad_norm.value))
     else:
         found = f"{grad_norm.value.size} of the {MIN_LATE} positive gradient norms needed"
         missing.append(f"the last {100 * LATE:.0f} % has {found}")
@@ -135,12 +140,14 @@ def _steps(history: History) -> tuple[FloatArray, ...]:
     loss_step = history.step if history.loss is not None else history.step[:0]
     if history.grad_norm is None:
         return (loss_step,)
-    return loss_step, history.step if history.grad_step is None else history.grad_step
+    if history.grad_step is None:
+        return (history.step,)
+    return loss_step, history.grad_step
 
 
 def _finite(series: History, until: float) -> _Curve:
     signal = extract(series, nan_policy="omit")
-    stop = int(np.searchsorted(signal.x, until, side="right"))
+    stop = int(signal.x.searchsorted(until, side="right"))
     return _Curve(signal.x[:stop], signal.y[:stop])
 
 
@@ -149,5 +156,6 @@ def _late_gradient(history: History, begin: float, until: float) -> _Curve:
         return _Curve(history.step[:0], history.step[:0])
     step = history.step if history.grad_step is None else history.grad_step
     seen = _finite(History(step, history.grad_norm), until)
-    late = (seen.step >= begin) & (seen.value > 0)
-    return _Curve(seen.step[late], seen.value[late])
+    first = int(seen.step.searchsorted(begin))
+    step, value = seen.step[first:], seen.value[first:]
+    return _Curve(step[value > 0], value[value > 0])

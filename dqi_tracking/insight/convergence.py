@@ -158,16 +158,15 @@ def states(
     if not runs:
         return []
     numbers = measure(runs, validations, gain_bounds)
-    names: list[StateName] = _names(numbers).tolist()
     rows = zip(*(column.tolist() for column in numbers.values()), strict=True)
     found: list[State] = []
-    for name, row in zip(names, rows, strict=True):
+    for name, row in zip(_names(numbers), rows, strict=True):
         evidence = dict(zip(numbers, row, strict=True))
         found.append(State(name, evidence, _sentence(name, evidence)))
     return found
 
 
-def _names(e: Mapping[str, FloatArray]) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
+def _names(e: Mapping[str, FloatArray]) -> list[StateName]:
     """Apply the rules in order; a comparison with NaN is false."""
     ratio, drop = e["grad_ratio"], e["drop"]
     falls = (drop >= FLAT) & (drop > SIGNIFICANT * e["drop_error"])
@@ -186,7 +185,10 @@ def _names(e: Mapping[str, FloatArray]) -> np.ndarray[tuple[int], np.dtype[np.st
         "converged": (e["gain_bound"] < FLAT) & ((ratio < GRAD_SETTLED) | (e["grad_late"] == 0)),
         "stuck": (ratio >= GRAD_ALIVE) | (e["grad_spread"] >= GRAD_SCATTER),
     }
-    return np.select(list(rules.values()), list(rules), default="plateau")
+    names: tuple[StateName, ...] = (*rules, "plateau")
+    always = np.ones(drop.size, np.bool_)
+    # the first that holds
+    return [names[place] for place in np.array([*rules.values(), always]).argmax(axis=0)]
 
 
 def _sentence(name: StateName, e: Mapping[str, float]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dqi_tracking.engine.signal import FLAT_RANGE, extract
 from dqi_tracking.insight.binning import N_BINS, bin_medians
+from dqi_tracking.insight.loss_alone import loss_alone
 from dqi_tracking.insight.trend import last_quarter
 from dqi_tracking.types import History
 
@@ -111,21 +112,21 @@ def measure(
 
 
 def _reduce(history: History, validation: History | None) -> _Reduced:
-    loss = History(history.step, history.loss)
+    loss = loss_alone(history)
     signal = extract(loss)
     nothing = np.full(N_BINS, np.nan)
     n_rows = signal.y.size
-    # the run is broken where most of its last twentieth, three rows at least, is not finite
-    tail = signal.y[-max(START_ROWS, math.ceil(n_rows / 20)) :]
-    is_broken = bool(n_rows) and np.isfinite(tail).sum() * 2 < tail.size
-    n_nonfinite = signal.n_nonfinite
+    n_nonfinite, is_broken = signal.n_nonfinite, False
     if n_nonfinite:
+        # the run is broken where most of its last twentieth, three rows at least, is not finite
+        tail = signal.y[-max(START_ROWS, math.ceil(n_rows / 20)) :]
+        is_broken = bool(np.isfinite(tail).sum() * 2 < tail.size)
         signal = extract(loss, nan_policy="omit")
     x, y = signal.x, signal.y
     if not y.size:
         return _Reduced(nothing, nothing, (math.nan,) * 4 + (n_rows, n_nonfinite, float(is_broken)))
     span = float(x[0]), float(x[-1])
-    start = float(np.sort(y[:START_ROWS])[(min(START_ROWS, y.size) - 1) // 2])
+    start = sorted(y[:START_ROWS].tolist())[(min(START_ROWS, y.size) - 1) // 2]
     return _Reduced(
         bin_medians(x, y, *span),
         nothing if validation is None else _binned(validation, span),
@@ -134,7 +135,7 @@ def _reduce(history: History, validation: History | None) -> _Reduced:
 
 
 def _binned(history: History, span: tuple[float, float]) -> FloatArray:
-    signal = extract(History(history.step, history.loss), nan_policy="omit")
+    signal = extract(loss_alone(history), nan_policy="omit")
     return bin_medians(signal.x, signal.y, *span)
 
 
@@ -148,14 +149,14 @@ def _gradient(history: History, span: tuple[float, float]) -> tuple[float, float
     first, last = np.sort(levels[:n_late]), np.sort(levels[-n_late:])
     early, late = _middle(first), _middle(last)
     begin = span[1] - LATE * (span[1] - span[0])
-    rows = np.abs(signal.y[np.searchsorted(signal.x, begin) :])
+    rows = np.abs(signal.y[signal.x.searchsorted(begin) :])
     spread = 1.4826 * _middle(np.sort(np.abs(rows - late))) / late if late > 0 else math.nan
     return early, late, spread
 
 
 def _middle(ordered: FloatArray) -> float:
     """Return the lower median of sorted values, NaN last; NaN where there is none."""
-    n_finite = int(np.searchsorted(ordered, np.inf, side="right"))
+    n_finite = int(ordered.searchsorted(math.inf, side="right"))
     return float(ordered[(n_finite - 1) // 2]) if n_finite else math.nan
 
 

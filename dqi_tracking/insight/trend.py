@@ -6,11 +6,14 @@ Source: P. K. Sen, "Estimates of the regression coefficient based on Kendall's t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dqi_tracking.types import FloatArray
 
 MIN_FILLED = 3
@@ -61,37 +64,41 @@ def last_quarter(levels: FloatArray) -> Trend:
     """
     n_bins = levels.shape[1]
     quarter = levels[:, -(n_bins // 4) :]
-    t = (np.arange(quarter.shape[1]) + 0.5) / quarter.shape[1]
-    left, right = np.triu_indices(t.size, 1)
-    slope = _medians((quarter[:, right] - quarter[:, left]) / (t[right] - t[left]))
+    t, left, right, apart = _pairs(quarter.shape[1])
+    slope = _medians((quarter[:, right] - quarter[:, left]) / apart)
     start = _medians(quarter - slope[:, None] * t)
     residual = _medians(np.abs(quarter - start[:, None] - slope[:, None] * t))
     steps = _neighbour_steps(levels[:, n_bins // 2 :])
     wobble = _medians(np.abs(steps - _medians(steps)[:, None]))
     filled = np.isfinite(quarter)
-    count = filled.sum(axis=1)
+    count = np.add.reduce(filled, axis=1)
     # a line through few points leaves too little around it: two of them are used up
     residual = residual * np.sqrt(count / np.maximum(count - 2, 1))
     noise = _SIGMA_OF_MAD * np.fmax(residual, wobble / np.sqrt(2))
-    centre = (filled * t).sum(axis=1) / np.maximum(count, 1)
-    spread = np.sqrt((filled * (t - centre[:, None]) ** 2).sum(axis=1))
+    centre = np.add.reduce(filled * t, axis=1) / np.maximum(count, 1)
+    spread = np.sqrt(np.add.reduce(filled * (t - centre[:, None]) ** 2, axis=1))
     enough = count >= MIN_FILLED
-    nan = np.full(len(levels), np.nan)
-    error = np.divide(noise, spread, out=nan.copy(), where=enough)
     return Trend(
-        drop=np.where(enough, -slope, nan),
-        error=error,
-        noise=np.where(enough, noise, nan),
-        end=np.where(enough, start + slope, nan),
+        drop=np.where(enough, -slope, np.nan),
+        error=np.where(enough, noise / spread, np.nan),
+        noise=np.where(enough, noise, np.nan),
+        end=np.where(enough, start + slope, np.nan),
     )
+
+
+@cache
+def _pairs(n_bins: int) -> tuple[FloatArray, NDArray[np.intp], NDArray[np.intp], FloatArray]:
+    """Return the centres of the bins, all pairs of bins, and how far apart each pair is."""
+    t = (np.arange(n_bins) + 0.5) / n_bins
+    left, right = np.triu_indices(n_bins, 1)
+    return t, left, right, t[right] - t[left]
 
 
 def _neighbour_steps(levels: FloatArray) -> FloatArray:
     """Return the difference of each filled bin to the filled one before it, NaN elsewhere."""
-    filled = np.isfinite(levels)
-    place = np.where(filled, np.arange(levels.shape[1]), 0)
-    before = np.maximum.accumulate(place, axis=1)[:, :-1]
-    return levels[:, 1:] - np.take_along_axis(levels, before, axis=1)
+    places = np.where(np.isfinite(levels), np.arange(levels.shape[1]), 0)
+    before = np.maximum.accumulate(places, axis=1)[:, :-1]
+    return levels[:, 1:] - levels[np.arange(len(levels))[:, None], before]
 
 
 def _medians(values: FloatArray) -> FloatArray:
@@ -101,6 +108,9 @@ def _medians(values: FloatArray) -> FloatArray:
     threads cannot silence for themselves.
     """
     ordered = np.sort(values, axis=1)
-    count = np.count_nonzero(~np.isnan(ordered), axis=1)
-    middle = np.stack((np.maximum(count - 1, 0) // 2, count // 2), axis=1)
-    return np.take_along_axis(ordered, middle, axis=1).mean(axis=1)
+    width = ordered.shape[1]
+    if not np.isnan(ordered[:, -1]).any():  # NaN are sorted last
+        return (ordered[:, (width - 1) // 2] + ordered[:, width // 2]) / 2
+    count = width - np.add.reduce(np.isnan(ordered), axis=1)
+    rows = np.arange(len(ordered))
+    return (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, count // 2]) / 2

@@ -22,9 +22,10 @@ SCALE = 3.0
 DISTANCE = 4.0
 """Robust standard deviations of log distance above the cohort's median."""
 SCALE_RATIO = 1.2
-"""Ratio to the cohort's median curve below which a run counts as of the same scale."""
-SHARED_INTERVAL = 1 / MIN_RUNS
-"""Share of the cohort that makes an interval a usual one."""
+"""Ratio of two levels, noises or distances below which they count as the same."""
+SHARED = 1 / MIN_RUNS
+"""Share of the cohort beyond which what it has in common is usual: one more configuration, not one
+odd run."""
 MIN_COMMON = 5
 """Bins that a run and enough of its cohort must share."""
 
@@ -55,12 +56,12 @@ def against_cohort(x: FloatArray, y: FloatArray, cohort: CohortCurves) -> dict[C
     ratio = run.interval / _median(cohort.interval)
     if ratio > 0:
         alike = np.abs(np.log(cohort.interval / run.interval)) < math.log(INTERVAL_RATIO)
-        is_usual = alike.mean() > SHARED_INTERVAL
+        is_usual = alike.mean() > SHARED
         size = 1.0 if is_usual else max(ratio, 1 / ratio)
         words = f"logged every {run.interval:g} steps, {ratio:.3g} times the cohort's interval"
         found["other_interval"] = Measure(size, INTERVAL_RATIO, *span, words)
     if run.noise > 0:
-        strength, times = _unusual(run.noise, cohort.noise, _NOISE_FLOOR)
+        strength, times = _unusual(run.noise, cohort.noise, _NOISE_FLOOR, NOISE)
         words = f"the noise is {times:.3g} times the cohort's"
         if not math.isnan(strength):
             found["noise_level"] = Measure(abs(strength), NOISE, *span, words)
@@ -85,7 +86,7 @@ def _curves(
         distances = np.nanmean(np.minimum(np.abs(cohort - centre) / spread, _CAP), axis=1)
     found: dict[CheckName, Measure] = {}
     distance = float(np.mean(np.minimum(np.abs(run - centre) / spread, _CAP)))
-    strength, times = _unusual(distance, distances, _DISTANCE_FLOOR)
+    strength, times = _unusual(distance, distances, _DISTANCE_FLOOR, DISTANCE)
     if not math.isnan(strength):
         words = f"{times:.3g} times as far from the cohort's median curve as its other runs"
         found["far_from_cohort"] = Measure(max(strength, 0.0), DISTANCE, *span, words)
@@ -112,7 +113,7 @@ def _rescaled(
         members = np.nanmedian(cohort[:, large] / centre[large], axis=1)
     if not factor > 0:
         return None
-    strength, times = _unusual(factor, members, _SCALE_FLOOR)
+    strength, times = _unusual(factor, members, _SCALE_FLOOR, SCALE)
     if math.isnan(strength):
         return None
     # one factor all along: the ratios vary much less than they differ from 1
@@ -123,11 +124,12 @@ def _rescaled(
     return Measure(size, SCALE, *span, words)
 
 
-def _unusual(value: float, members: FloatArray, floor: float) -> tuple[float, float]:
+def _unusual(value: float, members: FloatArray, floor: float, limit: float) -> tuple[float, float]:
     """Return how unusual a positive value is among those of a cohort, and its ratio to theirs.
 
-    The first is in robust standard deviations of logarithms, the second a ratio of medians; NaN
-    where fewer than `MIN_RUNS` members have a positive one.
+    The first is in robust standard deviations of logarithms, and stays below the limit where
+    others of the cohort have such a value as well; the second a ratio of medians. NaN where fewer
+    than `MIN_RUNS` members have a positive one.
     """
     logs = np.log(members[np.isfinite(members) & (members > 0)])
     if logs.size < MIN_RUNS or not value > 0:
@@ -135,7 +137,11 @@ def _unusual(value: float, members: FloatArray, floor: float) -> tuple[float, fl
     middle = float(np.median(logs))
     spread = max(_SIGMA_OF_MAD * float(np.median(np.abs(logs - middle))), floor)
     away = math.log(value) - middle
-    return away / spread, math.exp(min(away, 700.0))
+    strength = away / spread
+    if np.mean(np.abs(logs - math.log(value)) < math.log(SCALE_RATIO)) > SHARED:
+        below = math.nextafter(limit, 0.0)
+        strength = min(max(strength, -below), below)
+    return strength, math.exp(min(away, 700.0))
 
 
 def _median(values: FloatArray) -> float:

@@ -82,7 +82,7 @@ def measure(history: History, *, cohort: CohortCurves | None = None) -> dict[Che
         "steps_go_back": steps_go_back(logged),
         **intervals(whole.x),
     }
-    clean = extract(history, nan_policy="omit")
+    clean = extract(history, nan_policy="omit") if whole.n_nonfinite else whole
     if clean.y.size:
         found["constant_stretch"] = constant_stretch(clean.x, clean.y)
         found.update(levels_and_spikes(clean.x, clean.y))

@@ -12,6 +12,7 @@ from dqi_tracking.engine.signal import extract
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.binning import bin_medians
 from dqi_tracking.insight.checks.rows import DENSE_START
+from dqi_tracking.insight.order_statistics import median, quantile, running_median
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -117,17 +118,12 @@ def portrait(x: FloatArray, y: FloatArray, start: float, stop: float) -> Portrai
     Portrait
         O(n log n).
     """
-    # here, since a run without a cohort needs none of it, and it takes a tenth of a second
-    from scipy.ndimage import median_filter
-
     begin = int(np.searchsorted(x, x[0] + DENSE_START * (x[-1] - x[0])))
     rows = y[begin:]
     noise = math.nan
     if rows.size >= 10:
-        residual = np.abs(rows - median_filter(rows, size=5, mode="nearest"))
+        residual = np.abs(rows - running_median(rows, 5))
         # the median itself has no residual, so a median of residuals is 0 for a steep smooth curve
-        noise = float(np.mean(np.minimum(residual, _TAIL * np.quantile(residual, 0.75))))
+        noise = float(np.mean(np.minimum(residual, _TAIL * quantile(residual, 0.75))))
     gaps = np.diff(x[begin:])
-    return Portrait(
-        bin_medians(x, y, start, stop), noise, float(np.median(gaps)) if gaps.size else math.nan
-    )
+    return Portrait(bin_medians(x, y, start, stop), noise, median(gaps) if gaps.size else math.nan)

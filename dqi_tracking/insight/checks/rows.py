@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import median_filter
 
 from dqi_tracking.insight.checks.finding import CheckName, Measure
+from dqi_tracking.insight.order_statistics import median, running_median
 
 if TYPE_CHECKING:
     from dqi_tracking.types import FloatArray
@@ -95,51 +95,54 @@ def intervals(x: FloatArray) -> dict[CheckName, Measure]:
         `interval_change` (ratio of the intervals before and after, ≥ 1). Empty for fewer than
         `MIN_GAPS` gaps; of an irregular log no rows are called missing. O(n).
     """
-    gaps = np.diff(x)
+    gaps = x[1:] - x[:-1]
     if gaps.size < MIN_GAPS or not np.isfinite(gaps).all():
         return {}
     found: dict[CheckName, Measure] = {"interval_change": _interval_change(x)}
-    irregular = _irregular(x)
-    if irregular is not None:
-        found["irregular_interval"] = irregular
+    ratio = gaps / _interval_around(gaps)
+    begin = _dense_rows(x)
+    if gaps.size - begin >= MIN_GAPS:
+        found["irregular_interval"] = irregular = _irregular(x[begin:], ratio[begin:])
         if irregular.excess >= 1:  # no telling what is missing of a log without an interval
             return found
-    ratio = gaps / _interval_around(gaps)
-    is_hole = ratio > INTERVAL_RATIO
-    lost = np.where(is_hole, np.round(ratio) - 1, 0.0)
-    share = float(lost.sum() / (lost.sum() + x.size))
-    holes = np.flatnonzero(is_hole)
-    start, stop = (x[holes[0]], x[holes[-1] + 1]) if holes.size else (x[0], x[-1])
-    words = f"{100 * share:.0f} % of the expected rows are missing, steps {start:g} to {stop:g}"
-    found["missing_rows"] = Measure(share, MISSING_SHARE, float(start), float(stop), words)
-    widest = int(np.argmax(ratio))
-    words = f"nothing was logged from step {x[widest]:g} to {x[widest + 1]:g}: "
-    words += f"{ratio[widest]:.3g} times the interval around it"
-    found["largest_gap"] = Measure(
-        float(ratio[widest]), LARGEST_GAP, float(x[widest]), float(x[widest + 1]), words
-    )
+    found["missing_rows"] = _missing(x, ratio)
+    widest = int(ratio.argmax())
+    start, stop, size = float(x[widest]), float(x[widest + 1]), float(ratio[widest])
+    words = f"nothing was logged from step {start:g} to {stop:g}: "
+    words += f"{size:.3g} times the interval around it"
+    found["largest_gap"] = Measure(size, LARGEST_GAP, start, stop, words)
     return found
 
 
-def _irregular(x: FloatArray) -> Measure | None:
-    x = x[np.searchsorted(x, x[0] + DENSE_START * (x[-1] - x[0])) :]
-    gaps = np.diff(x)
-    if gaps.size < MIN_GAPS:
-        return None
-    ratio = gaps / _interval_around(gaps)
-    is_odd = np.abs(ratio - np.maximum(np.round(ratio), 1)) > MULTIPLE
-    share = float(is_odd.mean())
+def _dense_rows(x: FloatArray) -> int:
+    return int(np.searchsorted(x, x[0] + DENSE_START * (x[-1] - x[0])))
+
+
+def _irregular(x: FloatArray, ratio: FloatArray) -> Measure:
+    is_odd = np.abs(ratio - np.maximum(np.rint(ratio), 1)) > MULTIPLE
+    share = float(np.count_nonzero(is_odd) / ratio.size)
     words = f"{100 * share:.0f} % of the gaps between rows are no multiple of the interval"
     return Measure(share, IRREGULARITY, float(x[0]), float(x[-1]), words)
 
 
+def _missing(x: FloatArray, ratio: FloatArray) -> Measure:
+    holes = np.flatnonzero(ratio > INTERVAL_RATIO)
+    lost = float((np.rint(ratio[holes]) - 1).sum())
+    share = lost / (lost + x.size)
+    start, stop = (x[holes[0]], x[holes[-1] + 1]) if holes.size else (x[0], x[-1])
+    words = f"{100 * share:.0f} % of the expected rows are missing, steps {start:g} to {stop:g}"
+    return Measure(share, MISSING_SHARE, float(start), float(stop), words)
+
+
 def _interval_around(gaps: FloatArray) -> FloatArray:
     """Return the larger of the median gaps before and after each gap, itself left out."""
-    middle = median_filter(gaps, size=_WINDOW, mode="nearest")
+    if _is_regular(gaps):
+        return gaps
+    middle = running_median(gaps, _WINDOW)
     here = np.arange(gaps.size)
     reach = _WINDOW // 2 + 1
-    before = middle[np.maximum(here - reach, 0)]
-    after = middle[np.minimum(here + reach, gaps.size - 1)]
+    before = middle.take(here - reach, mode="clip")
+    after = middle.take(here + reach, mode="clip")
     # at a planned change of the interval the gap belongs to the wider side
     return np.maximum(before, after)
 
@@ -156,17 +159,21 @@ def _interval_change(x: FloatArray) -> Measure:
 
 
 def _largest_change(x: FloatArray) -> Measure:
-    gaps = np.diff(x)
-    if gaps.size < 2 * _WINDOW:
+    gaps = x[1:] - x[:-1]
+    if gaps.size < 2 * _WINDOW or _is_regular(gaps):
         return Measure(1.0, INTERVAL_RATIO, float(x[0]), float(x[-1]), "")
     level = np.log(gaps)
     drift = np.cumsum(level - level.mean())
     split = _WINDOW + int(np.argmax(np.abs(drift[_WINDOW - 1 : -_WINDOW])))
-    before, after = float(np.median(gaps[:split])), float(np.median(gaps[split:]))
+    before, after = median(gaps[:split]), median(gaps[split:])
     size = max(before, after) / min(before, after)
     at = float(x[split])
     words = f"the logging interval changes from {before:g} to {after:g} near step {at:g}"
     return Measure(size, INTERVAL_RATIO, at, at, words)
+
+
+def _is_regular(gaps: FloatArray) -> bool:
+    return bool(np.minimum.reduce(gaps) == np.maximum.reduce(gaps))
 
 
 def _counted(n: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dqi_tracking.errors import MalformedHistory
+from dqi_tracking.insight.order_statistics import running_median
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -146,6 +147,4 @@ def _scatter(rate: FloatArray) -> float:
 
 
 def _running_median(values: FloatArray, window: int) -> FloatArray:
-    from scipy.ndimage import median_filter  # a tenth of a second to import
-
-    return median_filter(values, size=window, mode="nearest")
+    return running_median(values, window)
