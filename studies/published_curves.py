@@ -1,4 +1,4 @@
-"""The published training curves of a data folder: `curves.parquet` and `runs.csv`.
+"""The published runs as curves that can be forecast.
 
 A run gives up to two curves: its step loss (kind ``train``) and its validation loss (``eval``).
 """
@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+from real_curves import Run, load_all
 
-from dqi_tracking.insight.forecasting.reading import MIN_POINTS, Curve, read
+from dqi_tracking.insight.forecasting.reading import Curve, read
 from dqi_tracking.types import History
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 FAMILIES = (
@@ -45,40 +46,32 @@ class Published:
 
 
 def load(folder: Path) -> list[Published]:
-    """Read every curve that has 8 finite points and is not constant."""
-    runs = pd.read_csv(folder / "runs.csv").set_index("run")
-    rows = pd.read_parquet(folder / "curves.parquet")
-    found: list[Published] = []
-    for run, part in rows.groupby("run", sort=False):
-        about = runs.loc[run]
-        step = part["step"].to_numpy(float)
-        rate = part["lr"].to_numpy(float)
-        has_rate = np.isfinite(rate)
-        for kind, column in (("train", "loss"), ("eval", "eval_loss")):
-            value = part[column].to_numpy(float)
-            kept = np.isfinite(value)
-            if kept.sum() < MIN_POINTS:
-                continue
-            history = History(step[kept], value[kept])
-            curve = read(history)
-            if curve.status != "ok":
-                continue
-            found.append(
-                Published(
-                    run=str(run),
-                    kind=kind,
-                    source=about["source"],
-                    family=about["family"],
-                    # repeats of one submission on one workload are no independent evidence
-                    group=f"{about['group']}|{about['submission']}",
-                    licence=about["licence"],
-                    repo=about["repo"],
-                    history=history,
-                    curve=curve,
-                    learning_rate=(step[has_rate], rate[has_rate]) if has_rate.sum() > 8 else None,
-                )
+    """Return every curve that has 8 finite points and is not constant."""
+    return [curve for run in load_all(folder) for curve in _curves(run)]
+
+
+def _curves(run: Run) -> Iterator[Published]:
+    rate = run.learning_rate
+    for kind, series in (("train", run.history), ("eval", run.validation)):
+        if series is None:
+            continue
+        kept = np.isfinite(series.loss)
+        history = History(series.step[kept], series.loss[kept])
+        curve = read(history)
+        if curve.status == "ok":
+            yield Published(
+                run=run.name,
+                kind=kind,
+                source=run.source,
+                family=run.family,
+                # repeats of one submission on one workload are no independent evidence
+                group=f"{run.group}|{run.submission}",
+                licence=run.licence,
+                repo=run.repo,
+                history=history,
+                curve=curve,
+                learning_rate=rate if rate is not None and rate[0].size > 8 else None,
             )
-    return found
 
 
 def balance(curves: list[Published], run: np.ndarray) -> np.ndarray:

@@ -17,29 +17,50 @@ class Run:
 
     Attributes
     ----------
+    source, licence, repo : str
+        Where it was published.
+    family, group, submission : str
+        Workload family, workload, and what was submitted to it; the last may be empty.
+    configuration : str
+        The hyperparameters within a cohort, equal for repeats.
     history : History
-        Loss and gradient norm, each on its own steps.
+        Loss and gradient norm, each on its own steps; no rows where there is no training loss.
     validation : History or None
         The validation loss, as the `loss` of a history.
-    family, cohort, configuration : str
-        Workload family; workload and submission; the hyperparameters within a cohort, equal for
-        repeats.
+    learning_rate : tuple of two ndarray of shape (m,), or None
+        Steps and learning rates.
     """
 
     name: str
+    source: str
+    licence: str
+    repo: str
     family: str
-    cohort: str
+    group: str
+    submission: str
     configuration: str
     history: History
     validation: History | None
+    learning_rate: tuple[np.ndarray, np.ndarray] | None
+
+    @property
+    def cohort(self) -> str:
+        """Workload and submission."""
+        return f"{self.group}/{self.submission}"
 
 
 def load(folder: Path) -> list[Run]:
     """Return the runs that have a training loss, in the order of `runs.csv`."""
+    return [run for run in load_all(folder) if run.history.step.size]
+
+
+def load_all(folder: Path) -> list[Run]:
+    """Return every run, in the order of `runs.csv`, with a training loss or without."""
     curves = pd.read_parquet(folder / "curves.parquet")
     columns = ["step", "loss", "grad_norm", "eval_loss", "lr"]
+    # a folder whose runs log no learning rate, say, need not have the column
     tables = {
-        str(name): table[columns].to_numpy(dtype=np.float64)
+        str(name): table.reindex(columns=columns).to_numpy(dtype=np.float64)
         for name, table in curves.groupby("run", sort=False)
     }
     found: list[Run] = []
@@ -47,18 +68,21 @@ def load(folder: Path) -> list[Run]:
         table = tables.get(row.run)
         if table is None:
             continue
-        step, loss, grad_norm, eval_loss, _ = table.T
+        step, loss, grad_norm, eval_loss, rate = table.T
         # a row of nulls is a logged NaN
         has_loss = np.isfinite(loss) | np.isinf(loss) | np.isnan(table[:, 1:]).all(axis=1)
-        has_grad, has_eval = ~np.isnan(grad_norm), ~np.isnan(eval_loss)
-        if not has_loss.any():
-            continue
+        has_eval, has_rate = ~np.isnan(eval_loss), np.isfinite(rate)
+        has_grad = ~np.isnan(grad_norm) & has_loss.any()
         submission = row.submission if isinstance(row.submission, str) else ""
         found.append(
             Run(
                 name=row.run,
+                source=row.source,
+                licence=row.licence,
+                repo=row.repo,
                 family=row.family,
-                cohort=f"{row.group}/{submission}",
+                group=row.group,
+                submission=submission,
                 configuration=row.run.rpartition("-trial_")[2] if submission else row.run,
                 history=History(
                     step[has_loss],
@@ -67,6 +91,7 @@ def load(folder: Path) -> list[Run]:
                     grad_step=step[has_grad] if has_grad.any() else None,
                 ),
                 validation=History(step[has_eval], eval_loss[has_eval]) if has_eval.any() else None,
+                learning_rate=(step[has_rate], rate[has_rate]) if has_rate.any() else None,
             )
         )
     return found

@@ -10,9 +10,19 @@ of the last of 40 bins of the whole training curve, unless said otherwise.
 - Negative controls: the same signals and a number drawn from the hash of a configuration's name.
   Nothing can tell it, but repeats share it, so a test that forgets them is fooled. One of them gets
   a report. As a test at the level of 5 % finds one control in 20, many more are only counted.
-- Known from other measurements, where the end was a validation loss: DQI does not rank the runs of
-  a group by their final loss.
-- Open: whether all signals together tell more than the loss so far does.
+- Open before it was run: whether DQI tells the final loss, and whether all signals together tell
+  more than the loss so far does.
+
+What came out, on 1,492 public runs in 61 groups of 344 configurations (rank correlation within
+groups that were left out, by ridge regression; in brackets 95 % intervals over groups):
+
+- The loss tells: .56 [.48, .64], p = .002. A hash is not told: .04 [-.04, .13], p = .75; of 60
+  hashes 3 are found, as chance has it, and 14 where single runs are shuffled.
+- DQI, its phases and components tell the final *training* loss weakly: .16 [.07, .25], p = .002
+  (boosted trees .25 [.16, .33]). They add nothing shown beyond the loss: held fixed, it leaves
+  .05 [-.02, .13]. Measured elsewhere, DQI by itself was not told from 0 against the final
+  *validation* loss (.09 [-.04, .22] at 60 %), which is another outcome.
+- All signals together, .54 [.46, .62], tell no more than the loss alone does.
 """
 
 from __future__ import annotations

@@ -12,14 +12,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from dqi_tracking import History, score
+from dqi_tracking import History, backtest, forecast, score
+from dqi_tracking.insight.convergence import states
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-NAMES = ("01_score_past_runs", "02_wandb", "03_what_dqi_means")
+NAMES = (
+    "01_score_past_runs",
+    "02_wandb",
+    "03_what_dqi_means",
+    "04_where_is_this_run_going",
+)
 MAX_BYTES = 150_000
+TRAINING, VALIDATION = ("loss", "train_loss"), ("validation/loss", "val_loss")
 MACHINE = re.compile(r"(?<![\w.:/])/(home|root|tmp|var|work|Users|private)/|[A-Z]:\\\\", re.I)
 
 Notebook = dict[str, Any]
@@ -33,7 +41,7 @@ def load(name: str) -> Notebook:
 def outputs(notebook: Notebook, cell_id: str) -> str:
     """Return what a cell shows as text."""
     (cell,) = (cell for cell in notebook["cells"] if cell["id"] == cell_id)
-    return "".join("".join(output["data"]["text/plain"]) for output in cell["outputs"])
+    return "\n".join("".join(output["data"]["text/plain"]) for output in cell["outputs"])
 
 
 @pytest.fixture(params=NAMES)
@@ -86,16 +94,75 @@ def test_their_links_lead_somewhere(notebook: Notebook) -> None:
         assert (FOLDER / target).exists(), target
 
 
-def test_the_figures_are_those_of_this_engine() -> None:
+@pytest.fixture(scope="module")
+def demo_points() -> pd.DataFrame:
     with files("dqi_tracking.demo").joinpath("curves.parquet").open("rb") as file:
-        points = pd.read_parquet(file).set_index(["run", "key"]).sort_index()
+        return pd.read_parquet(file).astype({"step": float, "value": float})
+
+
+def series(points: pd.DataFrame, run: str, keys: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    rows = points[(points["run"] == run) & points["key"].isin(keys)]
+    return rows["step"].to_numpy(), rows["value"].to_numpy()
+
+
+def histories(points: pd.DataFrame, keys: tuple[str, ...]) -> dict[str, History]:
+    """Return the runs that log a loss, with their gradient norm where they log one."""
+    found: dict[str, History] = {}
+    for run in pd.unique(points["run"]):
+        step, loss = series(points, run, keys)
+        grad_step, grad_norm = series(points, run, ("grad_norm",))
+        if step.size:
+            gradient = {"grad_norm": grad_norm, "grad_step": grad_step} if grad_step.size else {}
+            found[run] = History(step, loss, **gradient)
+    return found
+
+
+def test_the_figures_are_those_of_this_engine(demo_points: pd.DataFrame) -> None:
+    curves = histories(demo_points, TRAINING)
     shown = outputs(load("03_what_dqi_means"), "end")
     names = re.findall(r"^(wmt\S+)\s+(\S+)", shown, re.MULTILINE)
     assert len(names) == 7
     for name, dqi in names:
-        rows = points.loc[[(name, "loss")]].astype(float)
-        history = History(step=rows["step"].to_numpy(), loss=rows["value"].to_numpy())
-        assert round(score(history).dqi, 3) == float(dqi)
+        assert round(score(curves[name]).dqi, 3) == float(dqi)
+
+
+def test_the_forecasts_are_those_of_this_version(demo_points: pd.DataFrame) -> None:
+    shown = outputs(load("04_where_is_this_run_going"), "forecast")
+    rows = re.findall(r"^.* (step|validation) loss +(\S+) +(\d+) +(.+)$", shown, re.MULTILINE)
+    assert [kind for kind, *_ in rows] == ["validation", "step", "validation"]
+    for kind, run, n_points, rest in rows:
+        curve = histories(demo_points, TRAINING if kind == "step" else VALIDATION)[run]
+        first, last = curve.step[0], curve.step[-1]
+        seen = curve.step <= first + 0.4 * (last - first)
+        found = forecast(History(curve.step[seen], curve.loss[seen]), last)
+        ends = (found.low90, found.low80, found.high80, found.high90)
+        told = (curve.loss[seen][-1], found.loss, *ends, curve.loss[-1])
+        assert int(n_points) == found.n_points
+        assert rest.split() == [f"{value:.4g}" for value in told]
+
+
+def test_the_states_are_those_of_this_version(demo_points: pd.DataFrame) -> None:
+    curves = histories(demo_points, TRAINING)
+    beside = histories(demo_points, VALIDATION)
+    found = states(curves.values(), validations=[beside.get(run) for run in curves])
+    shown = outputs(load("04_where_is_this_run_going"), "states")
+    expected = {run: state.name for run, state in zip(curves, found, strict=True)}
+    assert dict(re.findall(r"^(\w\S+-\S+)\s+([a-z]+)", shown, re.MULTILINE)) == expected
+
+
+def test_the_back_test_is_that_of_this_version(demo_points: pd.DataFrame) -> None:
+    shown = outputs(load("04_where_is_this_run_going"), "backtest")
+    for kind, keys in (("step", TRAINING), ("validation", VALIDATION)):
+        found = backtest(histories(demo_points, keys).values())
+        (row,) = re.findall(rf"^{kind} +(\d+) of (\d+) +(\S+) +(\S+)", shown, re.MULTILINE)
+        assert tuple(map(int, row[:2])) == (found.stopped, found.runs)
+        told = round(100 * found.saved, 1), round(100 * found.regret, 2)
+        assert tuple(map(float, row[2:])) == told
+
+
+def test_the_planted_signal_is_found_and_the_hash_is_not() -> None:
+    shown = outputs(load("04_where_is_this_run_going"), "controls")
+    assert re.search(r"^verdict +evidence +no evidence$", shown, re.MULTILINE)
 
 
 def test_both_trackers_show_the_same_scores() -> None:
