@@ -57,6 +57,32 @@ GRAD_NORM_ALIASES: tuple[str, ...] = (
 )
 """Names of the global gradient norm in the same frameworks."""
 
+VALIDATION_ALIASES: tuple[str, ...] = (
+    "val_loss",
+    "validation_loss",
+    "valid_loss",
+    "eval_loss",
+    "validation_metrics/loss",
+    "lm loss validation",
+    "epoch/val_loss",
+    "val_loss_epoch",
+    "valid_loss_epoch",
+    "loss/val",
+    "loss/validation",
+    "loss/eval",
+    "loss/eval/total",
+    "metrics/eval/CrossEntropy",
+    "metrics/eval/LanguageCrossEntropy",
+    "val/box_loss + val/cls_loss + val/dfl_loss",
+    *(
+        f"{data}-{metric}"
+        for data in ("validation", "valid", "eval", "validation_0", "valid_0", "test")
+        for metric in ("logloss", "mlogloss", "rmse", "binary_logloss", "multi_logloss", "l2")
+    ),
+)
+"""Names of the validation loss in Lightning, Keras, NeMo, fastai, HF Trainer, torchtitan, Megatron,
+Composer, ultralytics (a sum), XGBoost and LightGBM, whose data sets people name."""
+
 LEARNING_RATE_ALIASES: tuple[str, ...] = (
     "learning_rate",
     "train/learning_rate",
@@ -91,11 +117,16 @@ class Settings(BaseSettings):
         MLflow store to use instead of `MLFLOW_TRACKING_URI`.
     loss_key, grad_norm_key : str, optional
         Metric to read, whatever the aliases say.
+    validation_key : str, optional
+        The same for the validation loss, which the state of a run is judged with.
     step_key : str, optional
         Metric to take the steps from, such as ``tokens`` or ``epoch``, on the runs that have it.
     loss_aliases, grad_norm_aliases : tuple of str
         Names that are taken for the loss and the gradient norm. Case and the separators
         ``/ - _ .`` and space make no difference; `a + b` means the sum of two metrics.
+    validation_aliases : tuple of str
+        Names that are taken for the validation loss, likewise; a name that ends in one of the
+        loss and tells of data held out is taken, too. Where there are none at all, none is read.
     nan_policy, units, duplicates, weights
         As in `dqi_tracking.score`.
     phases : str
@@ -139,9 +170,11 @@ class Settings(BaseSettings):
     tracking_uri: str | None = None
     loss_key: str | None = None
     grad_norm_key: str | None = None
+    validation_key: str | None = None
     step_key: str | None = None
     loss_aliases: tuple[str, ...] = LOSS_ALIASES
     grad_norm_aliases: tuple[str, ...] = GRAD_NORM_ALIASES
+    validation_aliases: tuple[str, ...] = VALIDATION_ALIASES
     nan_policy: NanPolicy = "propagate"
     units: Units = "relative"
     duplicates: Duplicates = "last"

@@ -10,7 +10,7 @@ from dqi_tracking.trackers.series import against
 from dqi_tracking.types import History
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from dqi_tracking.insight.layers import LayerProfile
     from dqi_tracking.trackers.base import Tracker
@@ -21,6 +21,9 @@ def listed_layers(
     tracker: Tracker, ref: RunRef, boundaries: tuple[float, float] | None
 ) -> LayerProfile | None:
     """Profile the layers of a run whose listing shows them, where that takes one read.
+
+    An MLflow server reads one metric a request, so that through it there is no profile here: of
+    hundreds of layers it would cost more than all else of a run. `read_layers` reads them.
 
     Returns
     -------
@@ -48,13 +51,15 @@ def read_layers(
     *,
     boundaries: tuple[float, float] | None = None,
     pattern: str | None = None,
+    announce: Callable[[int], None] | None = None,
 ) -> LayerProfile:
     """Read and score the gradient norm of each layer of a run.
 
     Parameters
     ----------
     tracker : Tracker
-        Asked once for all of the layers.
+        Asked once for all of the layers; where it does not read several metrics at once, as
+        through an MLflow server, that is a request for each.
     ref : RunRef
     names : iterable of str
         Names of the run's metrics.
@@ -62,11 +67,14 @@ def read_layers(
         Phases of the run's loss, which the layers then share.
     pattern : str, optional
         As in `find_layers`.
+    announce : callable, optional
+        Called with the number of layers before they are read by a request for each.
 
     Returns
     -------
     LayerProfile
-        Of the layers that hold a number: histograms are passed over.
+        Of the layers that hold a number, or histograms: of those the norm is estimated, as
+        `trackers.histograms` says.
 
     Raises
     ------
@@ -78,6 +86,8 @@ def read_layers(
         As `Tracker.series`.
     """
     keys = find_layers(names, pattern).keys
+    if announce and len(keys) > 1 and not tracker.reads_several:
+        announce(len(keys))
     steps = [ref.step_key] if ref.step_key else []
     found = tracker.series(ref, [*keys.values(), *steps]) if keys else {}
     logged = {layer: found[key] for layer, key in keys.items() if key in found}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -72,13 +73,18 @@ def stamp_of(
             "signal": score.signal,
             "phases": phases,
             "version": score.version,
-            "seen": seen(ref, score.signal),
+            "seen": seen(ref if insight.validation_key else _unwatched(ref), score.signal),
             "scored_at": iso_time(timestamp),
             "fingerprint": fingerprint,
         },
         timestamp=timestamp,
         standing_at=timestamp if metrics else 0,
     )
+
+
+def _unwatched(ref: RunRef) -> RunRef:
+    """Return a run without the validation losses that could not be read: they are tried again."""
+    return replace(ref, validation_keys=()) if ref.validation_keys else ref
 
 
 def later(started: int, stamp: Stamp | None) -> int:
@@ -117,12 +123,16 @@ def fingerprint_of(
         ``options-series``, hexadecimal.
     """
     digest = hashlib.sha256()
-    # the gradient norm counts beside a loss too: state and reading are made of both
+    # what is logged beside the loss counts too: state and reading are made of it
     grad_step = history.step if history.grad_step is None else history.grad_step
-    for key, step, value in (
+    series = [
         (history.loss_key, history.step, history.loss),
         (history.grad_norm_key, grad_step, history.grad_norm),
-    ):
+    ]
+    if history.validation is not None:
+        beside = history.validation
+        series.append((f"validation {beside.loss_key}", beside.step, beside.loss))
+    for key, step, value in series:
         if value is not None and value.size:
             digest.update(f" {key} {value.size} ".encode())
             digest.update(_bytes(step))
@@ -152,10 +162,10 @@ def seen(ref: RunRef, signal: str) -> str:
     """Return what the listing says of a run and the series to read from it, as 16 hex digits.
 
     It changes when the run's status or end time does, or when a series gets a point that may be
-    the loss, the gradient norm or a learning rate that was asked for, or when annotations of phases
-    do.
+    the loss, the gradient norm, the validation loss or a learning rate that was asked for, or when
+    annotations of phases do.
     """
-    series = (*ref.loss_keys, *ref.grad_norm_keys, *ref.rate_keys)
+    series = (*ref.loss_keys, *ref.grad_norm_keys, *ref.rate_keys, *ref.validation_keys)
     # where only reading tells the metrics, the listing knows of none the next time
     parts = sorted({part for key in series for part in key.parts}) if ref.listed else []
     if ref.step_key and ref.listed:

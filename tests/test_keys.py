@@ -262,7 +262,7 @@ def test_a_person_s_gradient_norm_that_is_missing_leaves_the_loss() -> None:
 
 def test_all_names_that_take_part_are_known_before_a_series_is_read() -> None:
     candidates = KeyResolver(load_settings()).candidates(["loss", "lr", "val_loss", "grad_norm"])
-    assert candidates.metrics == {"loss", "grad_norm"}
+    assert candidates.metrics == {"loss", "grad_norm", "val_loss"}
 
 
 @PROPERTY
@@ -292,9 +292,10 @@ CHOICE = st.one_of(st.none(), st.sampled_from(("mine", "val_loss", "loss", "toke
 
 
 @PROPERTY
-@given(st.sets(LOGGED, max_size=12), CHOICE, CHOICE, CHOICE)
-def test_every_name_that_takes_part_is_one_that_concerns(names, loss, norm, step) -> None:
+@given(st.sets(LOGGED, max_size=12), CHOICE, CHOICE, CHOICE, CHOICE)
+def test_every_name_that_takes_part_is_one_that_concerns(names, loss, norm, step, held) -> None:
     chosen_keys = {"loss_key": loss, "grad_norm_key": norm, "step_key": step}
+    chosen_keys["validation_key"] = held
     resolver = KeyResolver(load_settings(**chosen_keys))
     listed = [*names, "mine", "val_loss", "tokens"]
     found = resolver.candidates(listed)
@@ -307,7 +308,7 @@ def test_every_name_that_takes_part_is_one_that_concerns(names, loss, norm, step
     assert concerned._replace(layers=found.layers) == found
 
 
-@pytest.mark.parametrize("name", ["accuracy", "val_loss", "dqi", "dqi_loss", "lr", "", "tokens"])
+@pytest.mark.parametrize("name", ["accuracy", "val_acc", "dqi", "dqi_loss", "lr", "", "tokens"])
 def test_what_can_be_neither_signal_nor_steps_does_not_concern(name) -> None:
     assert not KeyResolver(load_settings()).concerns(name)
     assert KeyResolver(load_settings(step_key=name or "step")).concerns(name) == bool(name)
@@ -315,8 +316,8 @@ def test_what_can_be_neither_signal_nor_steps_does_not_concern(name) -> None:
 
 def test_a_person_s_key_is_the_only_name_of_its_kind_that_concerns() -> None:
     resolver = KeyResolver(load_settings(loss_key="mine"))
-    names = ("mine", "Mine", "loss", "train_loss", "grad_norm")
-    assert [name for name in names if resolver.concerns(name)] == ["mine", "grad_norm"]
+    names = ("mine", "Mine", "loss", "train_loss", "grad_norm", "val_loss")
+    assert [name for name in names if resolver.concerns(name)] == ["mine", "grad_norm", "val_loss"]
 
 
 def test_each_part_of_a_sum_concerns() -> None:

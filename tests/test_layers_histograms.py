@@ -9,7 +9,7 @@ import wandb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dqi_tracking.insight.layers import histogram_norm, histogram_norms
+from dqi_tracking.trackers.histograms import histogram_norm, logged_norm
 from tests.strategies import FEW
 
 
@@ -43,13 +43,36 @@ def test_packed_bins_are_read_as_their_edges() -> None:
     assert histogram_norm(packed) == histogram_norm(plain) > 0
 
 
+def test_most_of_an_embedding_s_gradient_are_zeros_and_count_as_such() -> None:
+    rng = np.random.default_rng(0)
+    grad = np.zeros((20_000, 16))
+    grad[rng.choice(20_000, 60, replace=False)] = rng.normal(size=(60, 16))
+    # one bin of 64 holds all rows but 60: evenly spread over it they would make a third more
+    assert histogram_norm(logged(grad)) == pytest.approx(np.linalg.norm(grad), rel=0.02)
+    # of one sign, 0 is an end of the first bin
+    assert histogram_norm(logged(abs(grad))) == pytest.approx(np.linalg.norm(grad), rel=0.02)
+
+
+def test_values_far_smaller_than_the_bins_are_not_taken_for_zeros() -> None:
+    values = np.full(50, 1e-3)
+    counts, edges = np.histogram(values, bins=64, range=(-1, 1))
+    assert histogram_norm({"values": counts.tolist(), "bins": edges.tolist()}) > 0
+
+
+@pytest.mark.parametrize("other", [3.0, None, "NaN", [], {}, "{", {"_type": "image-file"}, "[" * 9])
+def test_what_is_no_histogram_is_left_to_others(other: object) -> None:
+    assert logged_norm(other) is None
+
+
+def test_a_histogram_is_read_out_of_its_json_too() -> None:
+    text = json.dumps({"_type": "histogram", "values": [4], "bins": [-3.0, -3.0]})
+    assert logged_norm(text) == logged_norm(json.loads(text)) == pytest.approx(6.0)
+    assert logged_norm("{" * 100_000) is None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        None,
-        3.0,
-        "NaN",
-        [],
         {},
         {"values": [1, 2], "bins": [0, 1]},
         {"values": [], "bins": [0]},
@@ -60,18 +83,8 @@ def test_packed_bins_are_read_as_their_edges() -> None:
         {"values": [[1]], "bins": [0, 1]},
         {"values": [-5], "bins": [1, 1]},
         {"values": [1], "bins": [0, math.nan]},
-        {"_type": "image-file"},
+        {"values": [1], "packedBins": {"min": 0, "size": "wide"}, "bins": None},
     ],
 )
-def test_what_is_no_histogram_has_no_norm(wrong: object) -> None:
+def test_what_is_no_whole_histogram_has_no_norm(wrong: dict[str, object]) -> None:
     assert math.isnan(histogram_norm(wrong))
-
-
-def test_many_keep_their_order() -> None:
-    rows = [logged(np.arange(5.0)), None, logged(np.zeros(5))]
-    first, second, third = histogram_norms(rows)
-    assert first == pytest.approx(np.linalg.norm(np.arange(5)), rel=0.05)
-    assert math.isnan(second)
-    # numpy bins zeros from -.5 to .5, in bins that are 1/64 wide
-    assert third < 0.05
-    assert histogram_norms([]).shape == (0,)

@@ -140,7 +140,9 @@ def test_layers_are_shown_in_network_order_and_what_is_dead_by_name(
     shared_run: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*shared_run, "--layers"]) == 0
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
+    is_served = shared_run[-1].startswith("http")
+    assert ("reading 4 layers by a request for each" in err) is is_served
     _, _, below = out.partition("4 layers, DQI of each one's gradient norm")
     rows = [line.split()[0] for line in below.splitlines() if line.startswith(NAMES)]
     assert rows == list(NAMES)

@@ -64,7 +64,7 @@ def test_points_of_other_metrics_change_nothing(
     run_id = log_run(store, experiment.id, metrics={"loss": curve(), "accuracy": curve()})
     one_pass(store, experiment)
     _append(store, run_id, 99, 0.5, "accuracy")
-    _append(store, run_id, 99, 0.5, "val_loss")
+    _append(store, run_id, 99, 0.5, "val_acc")
     MlflowClient(tracking_uri=store.uri).set_tag(run_id, "team", "b")
     assert one_pass(store, experiment)[0].counts == {"unchanged": 1}
 

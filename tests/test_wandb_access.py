@@ -6,13 +6,15 @@ import os
 import pty
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dqi_tracking import Query
 from dqi_tracking.errors import AuthError, TransientTrackerError
 from tests.stores import free_port
-from tests.wandb_project import ADDRESS, add_runs, listed, tracker_of
+from tests.wandb_project import ADDRESS, add_runs, falling, listed, tracker_of
 from tests.wandb_server.client import PATH, SERVED, P
 from tests.wandb_server.server import API_KEY, WandbServer
 
@@ -96,3 +98,14 @@ def test_a_project_is_named_after_its_page(wandb_server: WandbServer):
         assert tracker.view().url == f"{wandb_server.url}/{PATH}/table"
         (ref,) = listed()
         assert tracker.view(ref).url == f"{wandb_server.url}/team/{P}/runs/r"
+
+
+def test_links_hold_names_of_any_signs(wandb_server: WandbServer):
+    name = "a b#c?d%e"
+    wandb_server.add_run(name, "r", history=falling())
+    with tracker_of(f"wandb:team/{name}") as tracker:
+        (ref,) = tracker.find(Query())
+        home = f"{wandb_server.url}/team/a%20b%23c%3Fd%25e"
+        assert tracker.view().url == f"{home}/table"
+        assert tracker.view(ref).url == f"{home}/runs/r"
+        assert tracker.view(replace(ref, run_id="r/1")).url == f"{home}/runs/r%2F1"

@@ -36,8 +36,13 @@ def test_reading_sends_three_requests_a_series(
 
 
 def test_a_metric_that_is_not_read_costs_nothing(wandb_server: WandbServer) -> None:
-    seed(wandb_server, N, "loss", "val_loss", "lr", "accuracy")
+    seed(wandb_server, N, "loss", "val_acc", "lr", "accuracy")
     assert one_pass(wandb_server, artifact=False)[1]["reading"] == N * READING_A_SERIES
+
+
+def test_one_validation_loss_is_read_of_however_many(wandb_server: WandbServer) -> None:
+    seed(wandb_server, N, "loss", *(f"eval/{name}/loss" for name in ("c4", "wiki", "code", "qa")))
+    assert one_pass(wandb_server, artifact=False)[1]["reading"] == 2 * N * READING_A_SERIES
 
 
 def test_writing_sends_two_requests_without_files_and_one_at_the_end(

@@ -26,6 +26,7 @@ PART = {
     "RunHistoryKeys": "reading",
     "RunParquetHistory": "reading",
     "SampledHistoryPage": "reading",
+    "HistoryPage": "reading",
     "CreateRunFiles": "files",
     "MarkRunFilesUploaded": "files",
     "ArtifactType": "artifact",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from dqi_tracking.cli.output import talk
 from dqi_tracking.cli.table import console
 from dqi_tracking.report.glyphs import ALERT, COLOURS, bar, encodable, glyphs_of
 from dqi_tracking.report.layer_rows import NAME, findings_in_words, highest, layer_rows
@@ -21,6 +22,14 @@ MOST_ROWS = 60
 """Rows: more layers are folded into stretches of neighbours."""
 CELL = 5
 WIDEST_TEXT = 100
+
+
+def announce_requests(n_layers: int) -> None:
+    """Say that layers are read one by one, which takes its time."""
+    talk(
+        f"reading {n_layers:,} layers by a request for each: an MLflow server gives one metric at "
+        "a time, and a backfill leaves them out; through the store's own URI both take one read"
+    )
 
 
 def print_layers(found: LayerProfile) -> None:

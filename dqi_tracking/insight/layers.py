@@ -14,7 +14,6 @@ import numpy as np
 
 from dqi_tracking.engine import ENGINE_VERSION, score_many
 from dqi_tracking.errors import MalformedHistory
-from dqi_tracking.insight.layering.histograms import histogram_norm, histogram_norms
 from dqi_tracking.insight.layering.keys import LayerKeys, find_layers
 from dqi_tracking.insight.layering.series import layer_histories, values_in_order
 from dqi_tracking.insight.layering.strength import LayerFinding, findings, strength
@@ -32,8 +31,6 @@ __all__ = [
     "LayerKeys",
     "LayerProfile",
     "find_layers",
-    "histogram_norm",
-    "histogram_norms",
     "layer_keys",
     "layers_json",
     "profile",
@@ -87,8 +84,8 @@ def layer_keys(names: Iterable[str], pattern: str | None = None) -> dict[str, st
         Metric names of a run.
     pattern : str, optional
         Regular expression with one group, the layer. Without one: `grad_2.0_norm/{layer}`, then
-        `l2_norm/grad/{layer}`, then `gradients/{layer}` (histograms: see `histogram_norms`);
-        `find_layers` tells which.
+        `l2_norm/grad/{layer}`, then `gradients/{layer}` (histograms, of which trackers read the
+        norm); `find_layers` tells which.
 
     Returns
     -------

@@ -134,6 +134,7 @@ class CurveFileTracker:
                 group=self._path.name,
                 loss_keys=self._candidates.loss,
                 grad_norm_keys=self._candidates.grad_norm,
+                validation_keys=self._candidates.validation,
                 rate_keys=self._candidates.rate,
                 layer_metrics=self._candidates.layers,
                 step_key=self._step_key,

@@ -179,6 +179,7 @@ class MemoryTracker:
             ended=run.ended,
             loss_keys=candidates.loss,
             grad_norm_keys=candidates.grad_norm,
+            validation_keys=candidates.validation,
             rate_keys=candidates.rate,
             layer_metrics=candidates.layers,
             step_key=candidates.step,

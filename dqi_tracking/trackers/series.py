@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
@@ -37,6 +38,8 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
     Returns
     -------
     History
+        With the validation loss, where there is one beside the loss. What keeps it from being read
+        is told in `History.warnings` and never raised.
 
     Raises
     ------
@@ -47,8 +50,8 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
     grad_norm = _read_best(ref.grad_norm_keys, fetch)
     if loss is None and grad_norm is None:
         raise missing_metric(ref)
-    if ref.step_key:
-        steps = fetch(ref.step_key)
+    steps = fetch(ref.step_key) if ref.step_key else None
+    if steps is not None:
         loss, grad_norm = (
             best and (best[0], against(best[1], steps)) for best in (loss, grad_norm)
         )
@@ -62,17 +65,29 @@ def history_of(ref: RunRef, fetch: Callable[[str], Series]) -> History:
         key, series = cast("tuple[MetricKey, Series]", grad_norm)
         return History(series.step, grad_norm=series.value, grad_norm_key=str(key))
     key, series = loss
-    if grad_norm is None:
-        return History(series.step, series.value, loss_key=str(key))
-    grad_key, grad_series = grad_norm
-    return History(
-        series.step,
-        series.value,
-        grad_series.value,
-        grad_step=grad_series.step,
-        loss_key=str(key),
-        grad_norm_key=str(grad_key),
-    )
+    history = History(series.step, series.value, loss_key=str(key))
+    if grad_norm is not None:
+        key, series = grad_norm
+        history = replace(
+            history, grad_norm=series.value, grad_step=series.step, grad_norm_key=str(key)
+        )
+    return _with_validation(history, ref, fetch, steps) if ref.validation_keys else history
+
+
+def _with_validation(
+    history: History, ref: RunRef, fetch: Callable[[str], Series], steps: Series | None
+) -> History:
+    try:
+        best = _read_best(ref.validation_keys, fetch)
+    except DQIError as error:
+        told = f"the validation loss could not be read, the state is without it: {error.message}"
+        return replace(history, warnings=(*history.warnings, told))
+    if best is None:
+        return history
+    key, series = best
+    series = series if steps is None else against(series, steps)
+    validation = History(series.step, series.value, loss_key=str(key))
+    return replace(history, validation=validation)
 
 
 def against(series: Series, steps: Series) -> Series:

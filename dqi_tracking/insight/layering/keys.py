@@ -18,7 +18,7 @@ _PATTERNS: tuple[tuple[LayerSource, re.Pattern[str]], ...] = (
     ("lightning", re.compile(r"(?:.*/)?grad_(?P<order>[^/_]+)_norm/(?P<layer>.+)", re.DOTALL)),
     # Composer's OptimizerMonitor; `global` is the norm over all layers
     ("composer", re.compile(r"(?:.*/)?l2_norm/grad/(?P<layer>(?!global$).+)", re.DOTALL)),
-    # `wandb.watch` logs a histogram a parameter
+    # `wandb.watch` logs a histogram a parameter: trackers read the norm of it
     ("wandb_watch", re.compile(r"(?:.*/)?gradients/(?P<layer>.+)", re.DOTALL)),
 )
 _EUCLIDEAN = ("2.0", "2")
@@ -30,8 +30,8 @@ class LayerKeys(NamedTuple):
     Attributes
     ----------
     source : str or None
-        `pattern`, `lightning`, `composer`, or `wandb_watch`, whose values are histograms; None
-        where the run logs nothing of the kind.
+        `pattern`, `lightning`, `composer`, or `wandb_watch`, whose norms are estimated from
+        histograms; None where the run logs nothing of the kind.
     keys : dict of str to str
         Metric name of each layer, layers in network order.
     """

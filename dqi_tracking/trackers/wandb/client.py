@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from dqi_tracking.errors import AuthError, masked
 from dqi_tracking.trackers.wandb.failures import translated
@@ -90,7 +91,13 @@ class Client:
     @property
     def url(self) -> str:
         """The project in W&B's own UI."""
-        return f"{self.service.app_url.rstrip('/')}/{self.entity}/{self.project}"
+        # a project's name may hold spaces and signs that mean something in a link
+        place = "/".join(quote(name, safe="") for name in (self.entity, self.project))
+        return f"{self.service.app_url.rstrip('/')}/{place}"
+
+    def run_url(self, run_id: str) -> str:
+        """Return a run's page in W&B's own UI."""
+        return f"{self.url}/runs/{quote(run_id, safe='')}"
 
     def runs(self, filters: Mapping[str, Any], *, per_page: int) -> Any:
         """Return a listing, newest first, with summaries and names of metrics.

@@ -8,23 +8,28 @@ what the listing promised, `historyKeys` for the metric and `historyLineCount` f
 from __future__ import annotations
 
 import math
-from array import array
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dqi_tracking.errors import ReadRejected, RunNotFound
 from dqi_tracking.trackers.limits import Deadline
-from dqi_tracking.trackers.series import Series, history_of
+from dqi_tracking.trackers.series import history_of
 from dqi_tracking.trackers.wandb.failures import translated
-from dqi_tracking.trackers.wandb.listing import LAST_STEP, counts_of, n_listed, ref_of
+from dqi_tracking.trackers.wandb.listing import (
+    LAST_STEP,
+    counts_of,
+    histograms_of,
+    n_listed,
+    ref_of,
+)
+from dqi_tracking.trackers.wandb.rows import series_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Sequence
 
     from dqi_tracking.trackers.keys import KeyResolver
     from dqi_tracking.trackers.limits import Pace
+    from dqi_tracking.trackers.series import Series
     from dqi_tracking.trackers.wandb.client import Client
     from dqi_tracking.types import History, RunRef
 
@@ -34,6 +39,10 @@ PAGE_ROWS = 250_000
 """Rows of one page: what bounds the memory."""
 PAGE_WHOLE_ROWS = 10_000
 """Rows of one page where whole rows are read, with all their metrics."""
+PAGE_HISTOGRAMS = 20_000
+"""Histograms of one page, 1.7 kB each: a row of `wandb.watch` has one for each parameter."""
+MOST_HISTOGRAMS = 250_000
+"""Histograms of a run above which they are refused rather than read."""
 LARGEST_PAGE = 2**31 - 1
 """Steps of one page of whole rows: GraphQL's largest integer."""
 MOST_PAGES = 1_000
@@ -41,8 +50,6 @@ MOST_PAGES = 1_000
 
 OWN = frozenset({"_step", "_runtime", "_timestamp"})
 """Columns that the client adds to each row."""
-
-_WORDS = {"nan": math.nan, "infinity": math.inf, "-infinity": -math.inf}
 
 
 class HistoryReader:
@@ -88,6 +95,8 @@ class HistoryReader:
     def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
         """Return those of some metrics that hold a point, in the order of `keys`.
 
+        Of a gradient's histogram the norm is read, as `logged_norm` estimates it.
+
         Raises
         ------
         ReadRejected, RunNotFound, AuthError, TransientTrackerError, TrackerError
@@ -95,24 +104,29 @@ class HistoryReader:
         """
         deadline = Deadline(self._seconds, "read the history", ref.run_id)
         with translated("read the history", self._client.address, run=ref.run_id):
-            if any(key not in ref.latest for key in keys):
+            histograms: dict[str, int] = {}
+            # whole rows of a run with layers may be heavy with histograms: learn how many there are
+            is_heavy = len(keys) > 1 and bool(ref.layer_metrics)
+            if is_heavy or any(key not in ref.latest for key in keys):
                 run = self._run_now(ref, deadline)
-                listed = ref_of(run, self._resolver)
-                ref = replace(listed, latest={**counts_of(run), **listed.latest})
+                listed, histograms = ref_of(run, self._resolver), histograms_of(run)
+                ref = replace(listed, latest={**counts_of(run, histograms=True), **listed.latest})
             wanted = [key for key in keys if key in ref.latest and key not in OWN]
-            if len(wanted) < 2:
+            if len(wanted) < 2 and histograms.keys().isdisjoint(wanted):
                 return {key: self._series(ref, key, deadline) for key in wanted}
             # rows that are asked for by names come only where all of the names are
-            found = self._scan(ref, wanted, deadline, whole_rows=True)
+            n_histograms = sum(histograms.values())
+            found = self._scan(ref, wanted, deadline, whole_rows=True, n_histograms=n_histograms)
             for key in wanted:
                 _check_complete(found[key], ref, key)
             return found
 
     def names(self, ref: RunRef) -> tuple[str, ...]:
-        """Return the names of a run's series."""
+        """Return the names of a run's series, gradients' histograms among them."""
         deadline = Deadline(self._seconds, "read the history", ref.run_id)
         with translated("read the history", self._client.address, run=ref.run_id):
-            return tuple(sorted(counts_of(self._run_now(ref, deadline)).keys() - OWN))
+            listed = counts_of(self._run_now(ref, deadline), histograms=True)
+            return tuple(sorted(listed.keys() - OWN))
 
     def _series(self, ref: RunRef, key: str, deadline: Deadline) -> Series:
         series = self._scan(ref, [key], deadline, whole_rows=False)[key]
@@ -128,23 +142,25 @@ class HistoryReader:
         return series
 
     def _scan(
-        self, ref: RunRef, keys: Sequence[str], deadline: Deadline, *, whole_rows: bool
+        self,
+        ref: RunRef,
+        keys: Sequence[str],
+        deadline: Deadline,
+        *,
+        whole_rows: bool,
+        n_histograms: int = 0,
     ) -> dict[str, Series]:
-        at_once = PAGE_WHOLE_ROWS if whole_rows else PAGE_ROWS
         steps = max(int(ref.latest[LAST_STEP]) + 1, 1)
         # pages are ranges of steps: as many as there are rows to be held at once, however sparse
-        pages = math.ceil(max(n_listed(ref, key) or 1 for key in keys) / at_once)
-        size = math.ceil(steps / pages)
-        if whole_rows:
-            size = min(size, LARGEST_PAGE)
-            pages = math.ceil(steps / size)
-            if pages > MOST_PAGES:
-                raise ReadRejected(
-                    f"reading `{keys[0]}` would take {pages:,} requests, so far apart are its"
-                    " steps",
-                    fix="log it under a name without nesting, or over smaller steps",
-                    run=ref.run_id,
-                )
+        size = math.ceil(steps / _n_pages(ref, keys, n_histograms, whole_rows=whole_rows))
+        size = min(size, LARGEST_PAGE) if whole_rows else size
+        pages = math.ceil(steps / size)
+        if whole_rows and pages > MOST_PAGES:
+            raise ReadRejected(
+                f"reading `{keys[0]}` would take {pages:,} requests, so far apart are its steps",
+                fix="log it under a name without nesting, or over smaller steps",
+                run=ref.run_id,
+            )
         self._pace.wait(REQUESTS_A_SCAN + pages - 1)
         run = self._client.run(ref.run_id)
 
@@ -154,7 +170,7 @@ class HistoryReader:
                 page_size=size,
                 use_cache=False,
             )
-            return series_of(rows, keys, ref.run_id)
+            return series_of(rows, keys, ref.run_id, norms=n_histograms > 0)
 
         return deadline.call(scanned)
 
@@ -169,6 +185,22 @@ class HistoryReader:
                 f"run `{ref.run_id}` is gone", fix="leave it out: it was deleted", run=ref.run_id
             )
         return found[0]
+
+
+def _n_pages(ref: RunRef, keys: Sequence[str], n_histograms: int, *, whole_rows: bool) -> int:
+    """Return in how many pages a scan comes, so that one of them goes into memory."""
+    if n_histograms > MOST_HISTOGRAMS:
+        raise ReadRejected(
+            f"{n_histograms:,} histograms were logged, and not more than {MOST_HISTOGRAMS:,} are"
+            " read",
+            fix="log them less often: `log_freq` of `wandb.watch`",
+            run=ref.run_id,
+        )
+    # whole rows come where only other metrics were logged, too
+    listed = {*keys, *(ref.latest if whole_rows else ())} - {LAST_STEP}
+    n_rows = max((n_listed(ref, key) or 1 for key in listed), default=1)
+    at_once = PAGE_WHOLE_ROWS if whole_rows else PAGE_ROWS
+    return max(math.ceil(n_rows / at_once), math.ceil(n_histograms / PAGE_HISTOGRAMS))
 
 
 def _check_complete(series: Series, ref: RunRef, key: str) -> None:
@@ -186,79 +218,3 @@ def _check_complete(series: Series, ref: RunRef, key: str) -> None:
 def _is_complete(series: Series, ref: RunRef, key: str) -> bool:
     promised = n_listed(ref, key)
     return series.step.size >= (1 if promised is None else promised)
-
-
-def series_of(
-    rows: Iterable[Mapping[str, Any]], keys: Sequence[str], run: str
-) -> dict[str, Series]:
-    """Return some metrics of rows of a history.
-
-    Parameters
-    ----------
-    rows : iterable of mapping
-        Each with its `_step`; rows without a value are passed over.
-    keys : sequence of str
-        Names of the metrics; dots lead into nested dictionaries.
-    run : str
-        For the message.
-
-    Returns
-    -------
-    dict of str to Series
-        For each of them, in the order of the rows.
-
-    Raises
-    ------
-    ReadRejected
-        When a value is no number.
-    """
-    columns = {key: (array("d"), array("d")) for key in keys}
-    for row in rows:
-        for key, (step, value) in columns.items():
-            found = _lookup(row, key)
-            if found is None:
-                continue
-            try:
-                value.append(as_number(found))
-                step.append(float(row["_step"]))
-            except (TypeError, ValueError, KeyError) as error:
-                raise ReadRejected(
-                    f"`{key}` holds something that is no number at step {row.get('_step')}: "
-                    f"{str(found)[:40]!r}",
-                    fix="name another metric with --loss-key or --grad-norm-key",
-                    run=run,
-                ) from error
-    return {
-        key: Series(np.frombuffer(step), np.frombuffer(value)) if step else _EMPTY
-        for key, (step, value) in columns.items()
-    }
-
-
-_EMPTY = Series(np.empty(0), np.empty(0))
-
-
-def as_number(value: Any) -> float:
-    """Return a logged value as a number: whole floats come as int, NaN and infinities as text.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When it is none.
-    """
-    if isinstance(value, str):
-        word = value.strip().lower()
-        return _WORDS[word] if word in _WORDS else float(word)
-    return float(value)
-
-
-def _lookup(row: Mapping[str, Any], key: str) -> Any:
-    if key in row:
-        return row[key]
-    head, dot, rest = key.partition(".")
-    while dot:
-        inside = row.get(head)
-        if isinstance(inside, dict) and (found := _lookup(inside, rest)) is not None:  # pyright: ignore[reportUnknownArgumentType]
-            return found
-        more, dot, rest = rest.partition(".")
-        head = f"{head}.{more}"
-    return None

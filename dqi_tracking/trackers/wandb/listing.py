@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from dqi_tracking.trackers.base import RUNNING
 from dqi_tracking.trackers.columns import columns_of
+from dqi_tracking.trackers.histograms import TYPE as HISTOGRAM
+from dqi_tracking.trackers.histograms import is_gradient
 from dqi_tracking.trackers.summary import from_summary
 from dqi_tracking.types import RunRef
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dqi_tracking.trackers.keys import KeyResolver
 
@@ -20,6 +22,7 @@ LAST_STEP = "_step"
 
 _SERIES_TYPES = frozenset({"number", "string", "boolean"})
 """Types of values that make a series; W&B keeps NaN and infinity as strings."""
+_HISTOGRAM = frozenset({HISTOGRAM})
 
 
 def ref_of(run: Any, resolver: KeyResolver, columns: Sequence[str] = ()) -> RunRef:
@@ -43,6 +46,7 @@ def ref_of(run: Any, resolver: KeyResolver, columns: Sequence[str] = ()) -> RunR
     rows = int(getattr(run, "history_line_count", None) or 0)
     counts = counts_of(run)
     candidates = resolver.candidates(list(counts))
+    with_histograms = resolver.candidates([*counts, *histograms_of(run)])
     status = str(run.state).upper()
     latest = {name: counts[name] for name in sorted({*candidates.metrics, candidates.step} - {""})}
     return RunRef(
@@ -55,8 +59,9 @@ def ref_of(run: Any, resolver: KeyResolver, columns: Sequence[str] = ()) -> RunR
         ended=0 if status in RUNNING else milliseconds(getattr(run, "heartbeat_at", None)),
         loss_keys=candidates.loss,
         grad_norm_keys=candidates.grad_norm,
+        validation_keys=candidates.validation,
         rate_keys=candidates.rate,
-        layer_metrics=candidates.layers,
+        layer_metrics=with_histograms.layers,
         step_key=candidates.step,
         listed=bool(known.get("keys")) or not rows,
         latest=latest | {LAST_STEP: str(known.get("lastStep", -1))},
@@ -65,12 +70,32 @@ def ref_of(run: Any, resolver: KeyResolver, columns: Sequence[str] = ()) -> RunR
     )
 
 
-def counts_of(run: Any) -> dict[str, str]:
-    """Return for each series of a run what the listing says of its points."""
-    known = getattr(run, "history_keys", None) or {}
-    keys: Mapping[str, Any] = known.get("keys") or {}
+def counts_of(run: Any, *, histograms: bool = False) -> dict[str, str]:
+    """Return for each series of a run what the listing says of its points.
+
+    Those of gradients are counted too where histograms are asked for.
+    """
     rows = int(getattr(run, "history_line_count", None) or 0)
-    return {name: count for name in keys if (count := _points(keys[name], rows)) != "0"}
+    counts: dict[str, str] = {}
+    for name, key in _listed(run).items():
+        more = _HISTOGRAM if histograms and is_gradient(name) else frozenset[str]()
+        count = _points(key, rows, _SERIES_TYPES | more)
+        if count != "0":
+            counts[name] = count
+    return counts
+
+
+def histograms_of(run: Any) -> dict[str, int]:
+    """Return how many histograms a run has logged under each name that has any."""
+    counts = {
+        name: _count(key.get("typeCounts") or (), _HISTOGRAM) for name, key in _listed(run).items()
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def _listed(run: Any) -> Mapping[str, Mapping[str, Any]]:
+    known = getattr(run, "history_keys", None) or {}
+    return known.get("keys") or {}
 
 
 def _columns(run: Any, names: Sequence[str]) -> dict[str, str]:
@@ -85,13 +110,17 @@ def n_listed(ref: RunRef, key: str) -> int | None:
     return int(told) if told.isdigit() else None
 
 
-def _points(key: Mapping[str, Any], rows: int) -> str:
+def _points(key: Mapping[str, Any], rows: int, types: frozenset[str]) -> str:
     """Return how many points a metric has: values that can be points, at most one a row."""
-    types = key.get("typeCounts")
-    if types is None:
+    counted = key.get("typeCounts")
+    if counted is None:
         return f"some of {rows}"
-    count = sum(int(each["count"]) for each in types if each.get("type") in _SERIES_TYPES)
+    count = _count(counted, types)
     return str(min(count, rows) if rows else count)
+
+
+def _count(counted: Iterable[Mapping[str, Any]], types: frozenset[str]) -> int:
+    return sum(int(each["count"]) for each in counted if each.get("type") in types)
 
 
 def milliseconds(moment: str | None) -> int:

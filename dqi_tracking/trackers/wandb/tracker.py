@@ -119,11 +119,15 @@ class WandbTracker:
         yield from readings(refs, self._histories.read)
 
     def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
-        """Read metrics by one scan: of one metric by its name, of several over whole rows."""
+        """Read metrics by one scan: of one metric by its name, of several over whole rows.
+
+        Of the histogram of a gradient, as `wandb.watch` logs it, the norm is read: see
+        `trackers.histograms`.
+        """
         return self._histories.series(ref, keys)
 
     def metric_names(self, ref: RunRef) -> tuple[str, ...]:
-        """Return the names of a run's metrics by one request; those of numbers or text alone."""
+        """Return the names of a run's metrics by one request, gradients' histograms among them."""
         return self._histories.names(ref)
 
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
@@ -161,7 +165,7 @@ class WandbTracker:
         """Return the page of the run, or the project's table."""
         if ref is None:
             return View(f"{self._client.url}/table", "", is_sorted=False)
-        return View(str(self._client.run(ref.run_id).url), "")
+        return View(self._client.run_url(ref.run_id), "")
 
     def save_view(self) -> View:
         """Make or update the project's saved view "DQI", and return its link.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, urljoin
+from urllib.parse import urljoin
 
 from dqi_tracking.errors import ConfigError, ExperimentNotFound, ReadRejected, WriteRejected
 from dqi_tracking.types import PHASES
@@ -124,8 +124,7 @@ def save_workspace(client: Client, pace: Pace, deadline: Deadline) -> str:
 
 
 def _link(client: Client) -> str:
-    home = f"{quote(client.entity)}/{quote(client.project)}"
-    return f"{client.service.app_url.rstrip('/')}/{home}?nw={NAME}"
+    return f"{client.url}?nw={NAME}"
 
 
 def _is_there(client: Client) -> bool:

@@ -70,7 +70,12 @@ class Content:
 
 
 def read_content(
-    opened: BinaryIO, ref: RunRef, file: str, concerns: Callable[[str], bool]
+    opened: BinaryIO,
+    ref: RunRef,
+    file: str,
+    concerns: Callable[[str], bool],
+    *,
+    norms: bool = False,
 ) -> Content:
     """Read a file once from its beginning, as far as it is whole.
 
@@ -82,6 +87,8 @@ def read_content(
         Its name, to be told.
     concerns : callable
         Tells of a metric's name whether its points are kept: they are what memory is used for.
+    norms : bool
+        Whether of gradients' histograms the norm is kept.
 
     Raises
     ------
@@ -94,7 +101,7 @@ def read_content(
     """
     # of a run that goes on, what is there now
     size = os.fstat(opened.fileno()).st_size
-    content = Content(file, size, Columns(concerns))
+    content = Content(file, size, Columns(concerns, norms=norms))
     try:
         for record in decoded(opened, size):
             if record.HasField("history"):
@@ -139,6 +146,7 @@ def history_from(content: Content, ref: RunRef, keys: KeyResolver, settings: Set
         ref,
         loss_keys=found.loss,
         grad_norm_keys=found.grad_norm,
+        validation_keys=found.validation,
         rate_keys=found.rate,
         layer_metrics=keys.candidates(content.columns.names).layers,
         step_key=found.step,
@@ -154,7 +162,7 @@ def history_from(content: Content, ref: RunRef, keys: KeyResolver, settings: Set
             raise MissingMetric(f"{error.message}; {said}", fix=error.fix, run=ref.run_id) from None
         raise ReadRejected(f"{said}; {error.message}", fix=_FETCH, run=ref.run_id) from None
     _check_numbers(content, _signal(history, ref), ref)
-    return Reading(ref, replace(history, warnings=content.warnings()))
+    return Reading(ref, replace(history, warnings=(*content.warnings(), *history.warnings)))
 
 
 def series_from(content: Content, keys: Sequence[str], ref: RunRef) -> dict[str, Series]:

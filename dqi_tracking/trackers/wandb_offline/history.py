@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dqi_tracking.trackers.histograms import PARTS, is_gradient, logged_norm
 from dqi_tracking.trackers.series import Series
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ OWN = frozenset({STEP, "_runtime", "_timestamp"})
 MAX_DEPTH = 8
 """How deep a dictionary is looked into."""
 
+_TYPE = "._type"
+_HISTOGRAM = '"histogram"'
+"""What the client writes into the item of a histogram's type."""
 _NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -32,11 +36,18 @@ class NoNumber(NamedTuple):
 
 
 class Column:
-    """The points of one metric, 16 bytes each, in the order of logging."""
+    """The points of one metric, 16 bytes each, in the order of logging.
 
-    __slots__ = ("no_number", "step", "value")
+    Parameters
+    ----------
+    norms : bool
+        Whether of a histogram the norm of what it was made of is a point.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("no_number", "norms", "step", "value")
+
+    def __init__(self, *, norms: bool = False) -> None:
+        self.norms = norms
         self.step = array("d")
         self.value = array("d")
         self.no_number: NoNumber | None = None
@@ -50,7 +61,8 @@ class Column:
         try:
             value = float(text)
         except ValueError:
-            value = _value(text)
+            norm = logged_norm(text) if self.norms else None
+            value = _value(text) if norm is None else norm
             if value is None:
                 return
             if not isinstance(value, float):
@@ -67,6 +79,8 @@ class Columns:
     ----------
     concerns : callable
         Tells of a metric's name whether it may.
+    norms : bool
+        Whether of a gradient's histogram the norm is a point.
 
     Attributes
     ----------
@@ -76,10 +90,12 @@ class Columns:
         The metrics that were met.
     """
 
-    def __init__(self, concerns: Callable[[str], bool]) -> None:
+    def __init__(self, concerns: Callable[[str], bool], *, norms: bool = False) -> None:
         self.n_rows = 0
         self.by_name: dict[str, Column] = {}
         self._concerns = concerns
+        self._norms = norms
+        self._histograms: set[str] = set()
         # names come again in every row: ask once
         self._known: dict[str, Column | None] = {}
 
@@ -88,34 +104,54 @@ class Columns:
         self.n_rows += 1
         step: float = history.step.num
         met: list[tuple[Column, str]] = []
+        parts: dict[str, list[str]] = {}
         known = self._known
         for item in history.item:
             name = item.key or ".".join(item.nested_key)
             if name == STEP:
                 step = _step(item.value_json, step)
-            column = known[name] if name in known else self._meet(name)
+            column = known[name] if name in known else self._meet(name, item.value_json)
             if column is not None:
                 met.append((column, item.value_json))
+            if self._norms:
+                whole, _, part = name.rpartition(".")
+                # the client takes a histogram apart: an item a part
+                if part in PARTS and self._concerns(whole):
+                    parts.setdefault(whole, []).append(f'"{part}":{item.value_json}')
             # older clients kept a dictionary in one item
             if item.key and item.value_json.startswith("{"):
                 met.extend(self._inside(name, item.value_json))
+        for whole, texts in parts.items():
+            column = self._meet(whole)
+            if column is not None:
+                met.append((column, "{" + ",".join(texts) + "}"))
         for column, text in met:
             column.add(step, text)
 
     @property
     def names(self) -> list[str]:
-        """Names of all that was met, whether it matters or not."""
-        return list(self._known)
+        """Names of all that was met, whether it matters or not; of a histogram its own alone."""
+        found = [name for name in self._known if not self._is_part(name)]
+        return found + sorted(self._histograms.difference(found))
 
     def series(self, name: str) -> Series:
         """Return one metric's points; none for a metric that was not met."""
         column = self.by_name.get(name) or Column()
         return Series(*(np.array(part, dtype=np.float64) for part in (column.step, column.value)))
 
-    def _meet(self, name: str) -> Column | None:
-        column = self.by_name.setdefault(name, Column()) if self._concerns(name) else None
+    def _meet(self, name: str, text: str = "") -> Column | None:
+        if text == _HISTOGRAM and name.endswith(_TYPE):
+            self._histograms.add(name.removesuffix(_TYPE))
+        column = None
+        if self._concerns(name):
+            norms = self._norms and is_gradient(name)
+            column = self.by_name.setdefault(name, Column(norms=norms))
         self._known[name] = column
         return column
+
+    def _is_part(self, name: str) -> bool:
+        whole, _, part = name.rpartition(".")
+        return part in PARTS and whole in self._histograms
 
     def _inside(self, name: str, text: str) -> list[tuple[Column, str]]:
         found: list[tuple[Column, str]] = []

@@ -116,21 +116,19 @@ class WandbOfflineTracker:
             yield reading
 
     def series(self, ref: RunRef, keys: Sequence[str]) -> dict[str, Series]:
-        """Read some metrics of a run in one pass over its file, as far as that is whole."""
-        content = self._content(ref, frozenset(keys).__contains__)
+        """Read some metrics of a run in one pass over its file, as far as that is whole.
+
+        Of the histogram of a gradient, as `wandb.watch` logs it, the norm is read: see
+        `trackers.histograms`.
+        """
+        content = self._content(ref, frozenset(keys).__contains__, norms=True)
         return series_from(content, keys, ref)
 
     def metric_names(self, ref: RunRef) -> tuple[str, ...]:
         """Return the names of a run's metrics, from one pass over its file."""
-        met: set[str] = set()
-
-        def note(name: str) -> bool:
-            met.add(name)
-            # names alone: a run's points may be more than the memory holds
-            return False
-
-        self._content(ref, note)
-        return tuple(sorted(met - OWN))
+        # names alone: a run's points may be more than the memory holds
+        content = self._content(ref, lambda _: False)
+        return tuple(sorted(set(content.columns.names) - OWN))
 
     def write(self, ref: RunRef, stamp: Stamp, files: Mapping[str, bytes]) -> None:
         """Write `dqi/phases.json`, `dqi/phases.html` and, last, `dqi/summary.json` beside a run.
@@ -189,11 +187,13 @@ class WandbOfflineTracker:
         content.is_part = ref.run_id.endswith(_part(self._file(ref)))
         return history_from(content, ref, self._keys, self._settings)
 
-    def _content(self, ref: RunRef, concerns: Callable[[str], bool]) -> Content:
+    def _content(
+        self, ref: RunRef, concerns: Callable[[str], bool], *, norms: bool = False
+    ) -> Content:
         file = self._file(ref)
         try:
             with file.path.open("rb") as opened:
-                return read_content(opened, ref, shown(file.path.name), concerns)
+                return read_content(opened, ref, shown(file.path.name), concerns, norms=norms)
         except OSError as error:
             raise refused(error, f"`{shown(file.path)}`", ref.run_id) from error
 
