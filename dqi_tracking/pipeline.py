@@ -31,7 +31,9 @@ from dqi_tracking.types import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dqi_tracking.cohort_checks import CohortChecks
     from dqi_tracking.config import Settings
+    from dqi_tracking.insight.comparison import Comparison
     from dqi_tracking.insight.insight import Insight
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import Duplicates, History, NanPolicy, RunRef, Score, Units
@@ -51,9 +53,11 @@ class ScoringOptions:
     weights: tuple[float, float, float] = (0.5, 0.3, 0.2)
     loss_key: str | None = None
     grad_norm_key: str | None = None
+    validation_key: str | None = None
     step_key: str | None = None
     weights_hash: str = ""
     phases: str = "auto"
+    population_hash: str = ""
 
     def __post_init__(self) -> None:
         # once for the pass, not once for each of its runs
@@ -63,7 +67,13 @@ class ScoringOptions:
     @classmethod
     def of(cls, settings: Settings) -> ScoringOptions:
         """Take the options out of the settings."""
-        return cls(**{name: getattr(settings, name) for name in cls.__slots__})
+        # a population is none of the settings: `checked_against` sets its hash
+        names = (name for name in cls.__slots__ if name != "population_hash")
+        return cls(**{name: getattr(settings, name) for name in names})
+
+    def checked_against(self, population: CohortChecks | None) -> ScoringOptions:
+        """Return the options of runs that are checked against a population, if there is one."""
+        return replace(self, population_hash=population.digest) if population else self
 
     @property
     def of_engine(self) -> dict[str, Any]:
@@ -74,6 +84,11 @@ class ScoringOptions:
     def digest(self) -> str:
         """Eight hexadecimal digits that change with the options, the engine or the insight."""
         told = {name: getattr(self, name) for name in self.__slots__}
+        # younger than marks that stand on runs: where nobody chose it, they still hold
+        if self.validation_key is None:
+            del told["validation_key"]
+        if not self.population_hash:
+            del told["population_hash"]
         text = json.dumps([ENGINE_VERSION, INSIGHT_VERSION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -106,6 +121,8 @@ class Pass(NamedTuple):
         Whether `phases.json` and `phases.html` are written.
     forecast : bool
         Whether runs that are not finished get a forecast.
+    population : CohortChecks, optional
+        Curves that the runs are checked against; the options are those of `checked_against`.
     """
 
     options: ScoringOptions
@@ -115,11 +132,15 @@ class Pass(NamedTuple):
     rescore: bool = False
     files: bool = True
     forecast: bool = False
+    population: CohortChecks | None = None
 
 
-def begin(options: ScoringOptions, **given: bool) -> Pass:
+def begin(
+    options: ScoringOptions, *, population: CohortChecks | None = None, **given: bool
+) -> Pass:
     """Start a pass now."""
-    return Pass(options, int(time.time() * 1000), **given)
+    options = options.checked_against(population)
+    return Pass(options, int(time.time() * 1000), **given, population=population)
 
 
 def without_reading(ref: RunRef, current: Pass) -> Outcome | None:
@@ -198,11 +219,13 @@ def _unexpected(error: Exception) -> str:
 def _score_and_write(tracker: Tracker, ref: RunRef, history: History, current: Pass) -> Outcome:
     plan = plan_of(tracker, ref, history, current.options.phases)
     scored = current.options.score(ref, history, plan)
+    if current.population:
+        scored = current.population.noted(scored, ref)
     mark = fingerprint_of(history, current.options.digest, plan.boundaries)
     is_lacking = current.forecast and lacks_forecast(ref)
     if standing_mark(ref) == mark and not current.rescore and not is_lacking:
         return Outcome(ref, "unchanged", stamp=ref.stamp, score=scored)
-    insight = insight_of(history)
+    insight = insight_of(history, current.population and current.population.comparison(ref))
     stamp = stamp_of(scored, insight, ref, mark, current.started, plan.told)
     ahead = forecast_metrics(ref, history, wanted=current.forecast)
     stamp = replace(stamp, metrics={**stamp.metrics, **ahead})
@@ -250,7 +273,12 @@ class Examined(NamedTuple):
     plan: PhasePlan
 
 
-def examine(tracker: Tracker, ref: RunRef, options: ScoringOptions) -> Examined:
+def examine(
+    tracker: Tracker,
+    ref: RunRef,
+    options: ScoringOptions,
+    comparison: Comparison | None = None,
+) -> Examined:
     """Read and score one run, and write nothing.
 
     Raises
@@ -262,4 +290,4 @@ def examine(tracker: Tracker, ref: RunRef, options: ScoringOptions) -> Examined:
     history = reading.found()
     plan = plan_of(tracker, reading.ref, history, options.phases)
     scored = options.score(reading.ref, history, plan)
-    return Examined(history, scored, insight_of(history), plan)
+    return Examined(history, scored, insight_of(history, comparison), plan)

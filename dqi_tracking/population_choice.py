@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 REFERENCE = "reference"
 """Name of the population that comes with the package."""
 MAX_BYTES = 64 << 20
-"""Size beyond which a file cannot be a population: some 9,000 cohorts."""
+"""Size beyond which a file cannot be a population: some 1,200 cohorts with their curves."""
 
 
 class Against(NamedTuple):
@@ -63,10 +64,13 @@ class Chosen:
     population : Population
     cohort : str
         The cohort for every run; where empty, each run's own.
+    digest : str
+        SHA-256 of the file; empty for the population of the package.
     """
 
     population: Population
     cohort: str = ""
+    digest: str = ""
 
     @classmethod
     def of(cls, text: str) -> Chosen:
@@ -80,15 +84,15 @@ class Chosen:
         """
         name, colon, cohort = text.partition(":")
         if name == REFERENCE:
-            population = reference()
+            population, digest = reference(), ""
         else:
             name, colon, cohort = _file_and_cohort(text)
-            population = _read(name)
+            population, digest = _read(name)
         if not colon:
             cohort = next(iter(population.cohorts)) if len(population.cohorts) == 1 else ""
         elif cohort not in population.cohorts:
             raise _unknown(population, cohort)
-        return cls(population, cohort)
+        return cls(population, cohort, digest)
 
     def cohort_of(self, label: str) -> str:
         """Return the name of the cohort that a run of this cohort is held against.
@@ -167,6 +171,11 @@ class Scale:
         """Read what a person named; see `Chosen.of`."""
         return cls(Chosen.of(text), settings.cohort, settings.weights)
 
+    @property
+    def chosen(self) -> Chosen:
+        """The population."""
+        return self._chosen
+
     def against(self, ref: RunRef, metrics: Mapping[str, float]) -> Against:
         """Hold one run against the population; see `Chosen.against`."""
         label = label_of(ref, self._column)
@@ -213,7 +222,8 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def _read(path: str) -> Population:
+def _read(path: str) -> tuple[Population, str]:
+    """Return what a file holds, and its SHA-256."""
     try:
         file = Path(path).expanduser()
         if file.stat().st_size > MAX_BYTES:
@@ -227,7 +237,7 @@ def _read(path: str) -> Population:
             f"the population `{printable(path)}` cannot be read: {why}",
             fix="name a file of `dqi population save`, or reference:FAMILY",
         ) from error
-    return Population.from_json(text)
+    return Population.from_json(text), hashlib.sha256(text.encode()).hexdigest()
 
 
 def _unknown(population: Population, cohort: str) -> ConfigError:

@@ -17,7 +17,7 @@ from dqi_tracking.stamp import is_whole
 from dqi_tracking.trackers.base import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import RunRef, Stamp
@@ -33,11 +33,14 @@ class Saved(NamedTuple):
     population : Population
     n_listed, n_taken : int
         Runs in the listing, and those that the population is made of.
+    members : mapping of str to list of RunRef
+        Runs of each cohort, newest first.
     """
 
     population: Population
     n_listed: int
     n_taken: int
+    members: Mapping[str, list[RunRef]]
 
 
 def population_at(
@@ -93,7 +96,11 @@ def population_at(
     columns = {key: [stamp.metrics.get(key, math.nan) for _, stamp in taken] for key in SCORES}
     labels = [label_of(ref, cohort) for ref, _ in taken]
     population = Population.of(measures(columns, weights=weights), labels, name=name)
-    return Saved(population, len(listed), sum(each.size for each in population.cohorts.values()))
+    members: dict[str, list[RunRef]] = {name: [] for name in population.cohorts}
+    for label, (ref, _) in zip(labels, taken, strict=True):
+        members[label].append(ref)
+    n_taken = sum(each.size for each in population.cohorts.values())
+    return Saved(population, len(listed), n_taken, members)
 
 
 def is_comparable(stamp: Stamp) -> bool:

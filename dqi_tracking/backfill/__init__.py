@@ -2,8 +2,9 @@
 
 `plan` says what there is to do, `executor` does it, `report` counts it; `ledger` is this machine's
 memory of it, `recording` what a pass writes there, `lease` keeps a second one off, `status` tells
-what is known; `cohort_ranking` ranks the runs, and `standing` writes that at the end. `backfill` is
-all of it together, and light to import.
+what is known; `cohort_ranking` ranks the runs, and `standing` writes that at the end; `checking`
+holds the population that runs are checked against. `backfill` is all of it together, and light to
+import.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def backfill(
     verify: bool = False,
     files: bool = True,
     forecast: bool = False,
+    population: str | None = None,
     jobs: int | None = None,
     engine: str = "threads",
     scheduler: str | None = None,
@@ -87,6 +89,10 @@ def backfill(
         one by the run's own params, config or tags (`plans.PLANNED_STEPS`), else twice the steps
         so far. Running runs are then part of the pass. Scoring a run again without this takes
         them off.
+    population : str, optional
+        ``FILE`` or ``FILE:COHORT`` of a saved population that holds curves: each run is checked
+        against those of its cohort, too. The file is part of the fingerprint; a run of a cohort
+        that the file has no curves of gets a warning.
     jobs : int, optional
         Runs worked on at the same time; from the settings, or as it suits the tracker, where
         left out.
@@ -121,6 +127,7 @@ def backfill(
     TrackerError
         When the tracker is not reached or refuses as a whole.
     """
+    from dqi_tracking.backfill.checking import Checking
     from dqi_tracking.backfill.engines import check_engine
     from dqi_tracking.backfill.executor import check_jobs, execute
     from dqi_tracking.backfill.ledger import Ledger
@@ -150,19 +157,23 @@ def backfill(
     stop = stop or Event()
     start = time.perf_counter()
     report = Report(dry_run=dry_run)
+    checking = Checking(population, settings)
     current = begin(
         ScoringOptions.of(settings),
+        population=checking.population,
         write=not dry_run,
         verify=verify,
         rescore=reprocess == "all",
         files=files,
         forecast=forecast,
     )
-    ledger = Ledger.of(settings, on_note or _LOGGER.warning)
+    tell = on_note or _LOGGER.warning
+    ledger = Ledger.of(settings, tell)
     scope = scope_of(address, settings)
     recording = None if dry_run else Recording(ledger, scope, address, stop)
     query = query or Query()
-    query = replace(query, columns=(*query.columns, *phase_columns(settings.phases)))
+    told = phase_columns(settings.phases) + checking.columns
+    query = replace(query, columns=(*query.columns, *told))
     if forecast:
         # offline runs are read to their ends for a column, and all of them count as finished
         columns = () if scope.kind == "path" else planned_columns()
@@ -178,6 +189,7 @@ def backfill(
 
     def note(outcome: Outcome) -> None:
         report.add(outcome)
+        checking.note(outcome)
         ranking.note(outcome)
         if recording:
             recording.add(outcome)
@@ -211,6 +223,7 @@ def backfill(
             is_scored = report.counts["scored"] or report.counts["unchanged"]
             if is_scored and settings.view and not (dry_run or stop.is_set()):
                 report.view = kept_view(tracker)
+            checking.tell(tell)
             report.standings = ranking.write(tracker, jobs=jobs, stop=stop)
         finally:
             tracker.close()

@@ -87,12 +87,14 @@ def backfill(
     tracking_uri: options.TrackingUri = None,
     loss_key: options.LossKey = None,
     grad_norm_key: options.GradNormKey = None,
+    validation_key: options.ValidationKey = None,
     step_key: options.StepKey = None,
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
     weights: options.Weights = None,
     phases: options.PhasesName = None,
+    population: options.AgainstPopulation = None,
     percentiles: Annotated[
         bool,
         typer.Option(
@@ -151,6 +153,7 @@ def backfill(
                 verify=verify,
                 files=not no_files,
                 forecast=forecast,
+                population=population,
                 engine=engine,
                 scheduler=scheduler if engine == "dask" else None,
                 settings=settings,

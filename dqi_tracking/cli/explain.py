@@ -172,6 +172,7 @@ def _words(run: Explained) -> list[str]:
     sentences = [
         STATUSES[run.score.status],
         *weakness_in_words(run.score),
+        _validation(run.history),
         *run.standing,
         *(f"found: {_finding(found)}" for found in run.insight.findings),
         *(f"note: {printable(warning)}" for warning in run.score.warnings),
@@ -181,6 +182,15 @@ def _words(run: Explained) -> list[str]:
         WHAT_IT_IS,
     ]
     return [sentence for sentence in sentences if sentence]
+
+
+def _validation(history: History) -> str:
+    """Return which series the state was judged with beside the loss."""
+    if history.validation is None:
+        return ""
+    n_points = history.validation.step.size
+    points = "point" if n_points == 1 else "points"
+    return f"validation loss: `{printable(history.validation.loss_key)}`, {n_points:,} {points}"
 
 
 def _finding(found: Finding) -> str:

@@ -31,6 +31,10 @@ TrackingUri = Annotated[
 ]
 LossKey = Annotated[str | None, typer.Option(help="Metric to read as the loss.")]
 GradNormKey = Annotated[str | None, typer.Option(help="Metric to read as the gradient norm.")]
+ValidationKey = Annotated[
+    str | None,
+    typer.Option(help="Metric to read as the validation loss, which tells overfitting."),
+]
 StepKey = Annotated[
     str | None,
     typer.Option(
@@ -103,7 +107,18 @@ PopulationName = Annotated[
         "--population",
         metavar="FILE",
         help="Percentiles against a saved population: FILE or FILE:COHORT of `dqi population "
-        "save`, or reference:FAMILY of the public runs that come with the package.",
+        "save`, or reference:FAMILY of the public runs that come with the package. `dqi show` also "
+        "checks the run against its curves.",
+    ),
+]
+AgainstPopulation = Annotated[
+    str | None,
+    typer.Option(
+        "--population",
+        metavar="FILE",
+        help="Also check each run against the curves of a saved population (noise, scale, "
+        "distance, logging interval): FILE or FILE:COHORT of `dqi population save`. With another "
+        "file, runs are scored again.",
     ),
 ]
 MaxRequestsPerMinute = Annotated[
@@ -174,6 +189,9 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
         chosen.pop("percentiles", None)
     if given.get("no_view"):
         chosen["view"] = False
+    # a command without the choice judges no state: it reads the loss alone
+    if "validation_key" not in given:
+        chosen["validation_aliases"] = ()
     if chosen.get("weights") is not None:
         chosen |= _weights(chosen["weights"])
     return load_settings(**chosen)

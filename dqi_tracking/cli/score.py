@@ -43,12 +43,15 @@ def score(
     include_running: options.IncludeRunning = False,
     loss_key: options.LossKey = None,
     grad_norm_key: options.GradNormKey = None,
+    validation_key: options.ValidationKey = None,
     step_key: options.StepKey = None,
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
     duplicates: options.DuplicatesName = None,
     weights: options.Weights = None,
     phases: options.PhasesName = None,
+    population: options.AgainstPopulation = None,
+    cohort: options.Cohort = None,
     no_files: options.NoFiles = False,
     no_artifact: options.NoArtifact = False,
     max_requests_per_minute: options.MaxRequestsPerMinute = None,
@@ -60,14 +63,17 @@ def score(
     options.speak(verbose)
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
+    from dqi_tracking.cohort_checks import CohortChecks
     from dqi_tracking.phase_plan import phase_columns
     from dqi_tracking.pipeline import ScoringOptions, begin, process
     from dqi_tracking.ranking import SCORE_COLUMNS
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
 
+    checks = None if population is None else CohortChecks.named(population, settings)
     current = begin(
         ScoringOptions.of(settings),
+        population=checks,
         write=write,
         rescore=not write,
         verify=True,
@@ -78,7 +84,7 @@ def score(
         include_failed,
         include_running,
         limit=limit,
-        columns=phase_columns(settings.phases),
+        columns=phase_columns(settings.phases) + (checks.columns if checks else ()),
     )
     code = ExitCode.DONE
     notes: list[str] = []

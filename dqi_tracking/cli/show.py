@@ -14,7 +14,7 @@ from dqi_tracking.cli.explain import Ahead, Explained, explain
 from dqi_tracking.cli.options import Format
 from dqi_tracking.cli.output import Rows, outcome_row, talk
 from dqi_tracking.cli.plot_file import PlotFile
-from dqi_tracking.errors import HistoryError
+from dqi_tracking.errors import ConfigError, HistoryError
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import Outcome
 
@@ -49,7 +49,11 @@ def show(
     ] = None,
     layers: Annotated[
         bool,
-        typer.Option("--layers", help="Also show each layer whose gradient norm the run logs."),
+        typer.Option(
+            "--layers",
+            help="Also show each layer whose gradient norm the run logs; through an MLflow server "
+            "that is a request for each.",
+        ),
     ] = False,
     layer_pattern: Annotated[
         str | None,
@@ -62,6 +66,7 @@ def show(
     tracking_uri: options.TrackingUri = None,
     loss_key: options.LossKey = None,
     grad_norm_key: options.GradNormKey = None,
+    validation_key: options.ValidationKey = None,
     step_key: options.StepKey = None,
     nan_policy: options.NanPolicyName = None,
     units: options.UnitsName = None,
@@ -69,6 +74,14 @@ def show(
     weights: options.Weights = None,
     phases: options.PhasesName = None,
     population: options.PopulationName = None,
+    against_cohort: Annotated[
+        bool,
+        typer.Option(
+            "--against-cohort",
+            help="Also check the run against the curves of its cohort (noise, scale, distance, "
+            "logging interval), which reads up to 40 other finished runs, the newest.",
+        ),
+    ] = False,
     cohort: options.Cohort = None,
     as_json: options.AsJson = False,
     as_csv: options.AsCsv = False,
@@ -77,8 +90,14 @@ def show(
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
     file = None if plot is None else PlotFile.of(plot, plot_size)
-    from dqi_tracking.cli.layer_map import print_layers
-    from dqi_tracking.cli.standing import population_standing, written_standing
+    from dqi_tracking.cli.layer_map import announce_requests, print_layers
+    from dqi_tracking.cli.standing import (
+        cohort_compared,
+        population_standing,
+        written_standing,
+    )
+    from dqi_tracking.cohort_checks import CohortChecks
+    from dqi_tracking.cohort_histories import read_beside
     from dqi_tracking.cohorts import columns_for, place_columns
     from dqi_tracking.insight.layers import layers_json
     from dqi_tracking.layer_reading import read_layers
@@ -94,11 +113,20 @@ def show(
 
     scoring = ScoringOptions.of(settings)
     scale = None if population is None else Scale.of(population, settings)
+    checks = CohortChecks.of(scale.chosen, settings.cohort) if scale else None
+    if checks and against_cohort:
+        raise ConfigError(
+            "--against-cohort and --population FILE are two cohorts to check the run against",
+            fix="leave one of them out",
+        )
     tracker = open_tracker(run, settings=settings)
     try:
         columns = columns_for(settings.cohort) + planned_columns() + phase_columns(scoring.phases)
         ref = single_run(tracker, run, columns)
-        history, score, insight, plan = examine(tracker, ref, scoring)
+        beside = checks.beside(ref) if checks else None
+        if against_cohort:
+            beside = read_beside(run, ref, settings)
+        history, score, insight, plan = examine(tracker, ref, scoring, beside and beside.comparison)
         wanted = ref.status in RUNNING if forecast is None else forecast
         ahead = _ahead(tracker, ref, history, settings) if wanted else None
         of_layers = (
@@ -108,6 +136,7 @@ def show(
                 tracker.metric_names(ref),
                 boundaries=score.boundary_steps,
                 pattern=layer_pattern,
+                announce=announce_requests,
             )
             if layers or layer_pattern is not None
             else None
@@ -116,6 +145,9 @@ def show(
     finally:
         tracker.close()
     mark = fingerprint_of(history, scoring.digest, plan.boundaries)
+    checked = fingerprint_of(history, scoring.checked_against(checks).digest, plan.boundaries)
+    # written with the checks of the population or without them, the score is this one
+    mark = checked if standing_mark(ref) == checked else mark
     stamp = stamp_of(score, insight, ref, mark, begin(scoring).started, plan.told)
     if scale:
         found = scale.against(ref, stamp.metrics)
@@ -123,6 +155,8 @@ def show(
     else:
         told = written_standing(ref, mark)
         place = place_columns(ref.stamp if standing_mark(ref) == mark else None)
+    if beside:
+        told.append(cohort_compared(beside, insight))
     explained = Explained(
         ref, history, score, insight, mark, scoring.duplicates, tuple(told), ahead, plan.told
     )

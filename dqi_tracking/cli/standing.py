@@ -16,6 +16,8 @@ from dqi_tracking.stamp import standing_mark
 
 if TYPE_CHECKING:
     from dqi_tracking.cohorts import Place
+    from dqi_tracking.insight.comparison import Beside
+    from dqi_tracking.insight.insight import Insight
     from dqi_tracking.population_choice import Against
     from dqi_tracking.types import RunRef
 
@@ -66,6 +68,13 @@ def population_standing(found: Against, name: str) -> list[str]:
             f"{found.weakest_percentile:.0f}"
         )
     return told
+
+
+def cohort_compared(beside: Beside, insight: Insight) -> str:
+    """Return which runs a run was checked against, or why none."""
+    if beside.comparison and not insight.compared_with:
+        return "compared with no cohort: the run has no loss"
+    return beside.told
 
 
 def _words(percentile: float, size: int) -> str:

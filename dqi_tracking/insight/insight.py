@@ -12,10 +12,11 @@ from dqi_tracking.insight.convergence import state
 if TYPE_CHECKING:
     from dqi_tracking.insight.checks import Finding
     from dqi_tracking.insight.cohort_reading import CohortReading
+    from dqi_tracking.insight.comparison import Comparison
     from dqi_tracking.insight.convergence import State
     from dqi_tracking.types import History
 
-INSIGHT_VERSION = "1"
+INSIGHT_VERSION = "2"
 """Changes with any number or name that an insight holds; the digest of the options covers it."""
 
 
@@ -31,15 +32,23 @@ class Insight:
         What is odd about its log or curve; empty for a clean run.
     cohort_reading : CohortReading
         What is ranked among similar runs.
+    validation_key : str
+        Name of the validation loss that was read for the state; empty where none was. Data, never
+        trusted.
+    compared_with : str
+        Runs that it was checked against, in words; empty where it was looked at by itself. Data,
+        never trusted.
     """
 
     state: State
     findings: tuple[Finding, ...]
     cohort_reading: CohortReading
+    validation_key: str = ""
+    compared_with: str = ""
 
 
-def insight_of(history: History) -> Insight:
-    """Read a run by itself, without its cohort and without a validation loss.
+def insight_of(history: History, comparison: Comparison | None = None) -> Insight:
+    """Read a run by itself, or beside the curves of its cohort.
 
     The options of the score have no part in it: the last row of a step counts, and rows that are
     not finite are left out, so that runs compare whatever they were scored with.
@@ -47,7 +56,10 @@ def insight_of(history: History) -> Insight:
     Parameters
     ----------
     history : History
-        Loss and gradient norm as they were logged; rows in any order.
+        Loss, gradient norm and validation loss as they were logged; rows in any order. The state
+        alone is judged with the validation loss.
+    comparison : Comparison, optional
+        Curves that the run is checked against, if it has a loss.
 
     Returns
     -------
@@ -63,4 +75,13 @@ def insight_of(history: History) -> Insight:
     >>> found.state.name, found.findings, round(found.cohort_reading.lowest_loss, 3)
     ('learning', (), 0.512)
     """
-    return Insight(state(history), check(history), reading(history))
+    validation = history.validation
+    # a cohort is one of losses: a gradient norm has no place in it
+    beside = comparison if history.loss is not None and history.loss.size else None
+    return Insight(
+        state(history, validation=validation),
+        check(history, cohort=beside and beside.curves),
+        reading(history),
+        "" if validation is None else validation.loss_key,
+        beside.told if beside else "",
+    )

@@ -1,12 +1,13 @@
-"""Populations that are kept: quantiles of named cohorts, as a small JSON.
+"""Populations that are kept: quantiles of named cohorts, and their curves, as a small JSON.
 
-A population belongs to the engine version that scored it, and is refused by any other.
+A population belongs to the engine version that scored it, and is refused by any other; its curves,
+where it has them, to the insight version that reduced them.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,13 +17,16 @@ import numpy as np
 from dqi_tracking.engine import ENGINE_VERSION
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.cohort_quantiles import CohortQuantiles
+from dqi_tracking.insight.insight import INSIGHT_VERSION
 from dqi_tracking.insight.population import MEASURES, MIN_COHORT, column
+from dqi_tracking.insight.saved_curves import curves_content, curves_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from numpy.typing import ArrayLike
 
+    from dqi_tracking.insight.checks import CohortCurves
     from dqi_tracking.types import FloatArray
 
 _REFERENCE = Path(__file__).with_name("reference_population.json")
@@ -43,12 +47,15 @@ class Population:
         Where the runs come from: name, repository, licence, families, runs.
     version : str
         Engine version that scored them.
+    curves : mapping of str to CohortCurves
+        Of the cohorts whose histories were read, by name; of a sample of their runs.
     """
 
     name: str
     cohorts: Mapping[str, CohortQuantiles]
     sources: tuple[Mapping[str, Any], ...] = ()
     version: str = ENGINE_VERSION
+    curves: Mapping[str, CohortCurves] = field(default_factory=dict["str", "CohortCurves"])
 
     @classmethod
     def of(
@@ -118,13 +125,14 @@ class Population:
             "name": self.name,
             "sources": [dict(source) for source in self.sources],
         }
-        # one line a cohort: small, and a change can be read
         start = json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}")
-        lines = ",\n".join(
-            f"  {json.dumps(name)}: {json.dumps(cohort.content(), allow_nan=False)}"
-            for name, cohort in self.cohorts.items()
-        )
-        return f'{start},\n "cohorts": {{\n{lines}\n }}\n}}\n'
+        cohorts = _lines({name: cohort.content() for name, cohort in self.cohorts.items()})
+        text = f'{start},\n "cohorts": {{\n{cohorts}\n }}'
+        if self.curves:
+            curves = _lines({name: curves_content(each) for name, each in self.curves.items()})
+            text += f',\n "insight_version": {json.dumps(INSIGHT_VERSION)}'
+            text += f',\n "curves": {{\n{curves}\n }}'
+        return f"{text}\n}}\n"
 
     @classmethod
     def from_json(cls, text: str) -> Population:
@@ -142,7 +150,8 @@ class Population:
         Raises
         ------
         ConfigError
-            When the text is no population, is damaged, or is of another engine version.
+            When the text is no population, is damaged, is of another engine version, or holds
+            curves of another insight version.
         """
         try:
             content = cast("dict[str, Any]", json.loads(text))
@@ -162,9 +171,34 @@ class Population:
             }
             sources = tuple(dict(source) for source in content["sources"])
             name = str(content["name"])
+            curves = _curves(content, set(cohorts))
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise ConfigError("the population is damaged", fix=_REBUILD) from error
-        return cls(name, cohorts, sources)
+        return cls(name, cohorts, sources, curves=curves)
+
+
+def _lines(contents: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return one line a cohort: small, and a change can be read."""
+    return ",\n".join(
+        f"  {json.dumps(name)}: {json.dumps(content, allow_nan=False)}"
+        for name, content in contents.items()
+    )
+
+
+def _curves(content: Mapping[str, Any], cohorts: Set[str]) -> dict[str, CohortCurves]:
+    """Return the curves of a file; older files have none."""
+    if "curves" not in content:
+        return {}
+    version = str(content["insight_version"])
+    if version != INSIGHT_VERSION:
+        raise ConfigError(
+            f"the curves of the population are of insight version {version[:20]!r},"
+            f" this is version {INSIGHT_VERSION!r}",
+            fix=_REBUILD,
+        )
+    if not set(content["curves"]) <= cohorts:
+        raise ValueError("curves of no cohort")
+    return {str(name): curves_of(each) for name, each in content["curves"].items()}
 
 
 @cache

@@ -107,6 +107,9 @@ class PhasesArtifact(Part):
     findings: tuple[RunFinding, ...] | None = Field(
         None, strict=False, description="What is odd; empty: nothing. Null in version 1."
     )
+    compared_with: str | None = Field(
+        None, description="Runs that it was checked against; null where it was by itself."
+    )
     cohort_reading: RunReading | None = Field(
         None, description="What is ranked among similar runs; null in a file of version 1."
     )
@@ -179,6 +182,7 @@ def phases_json(
         n_nonfinite=score.n_nonfinite,
         state=state_part(insight),
         findings=findings_part(insight),
+        compared_with=printable(insight.compared_with, limit=300) or None,
         cohort_reading=reading_part(insight),
         phases_from=printable(phases),
         warnings=score.warnings,

@@ -9,6 +9,7 @@ from pydantic import Field
 from dqi_tracking.insight.checks import CheckName
 from dqi_tracking.insight.convergence import StateName
 from dqi_tracking.report.json_part import Part, finite
+from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
     from dqi_tracking.insight.insight import Insight
@@ -21,6 +22,9 @@ class RunState(Part):
     sentence: str = Field(description="The same in words.")
     evidence: dict[str, float | None] = Field(
         description="Numbers behind it; shares are of the loss's range; null: not logged."
+    )
+    validation_key: str | None = Field(
+        None, description="Metric that was read as the validation loss; null where none was."
     )
 
 
@@ -49,7 +53,12 @@ def state_part(insight: Insight) -> RunState:
     """Return the state as the file has it."""
     found = insight.state
     evidence = {name: finite(value) for name, value in found.evidence.items()}
-    return RunState(name=found.name, sentence=found.sentence, evidence=evidence)
+    return RunState(
+        name=found.name,
+        sentence=found.sentence,
+        evidence=evidence,
+        validation_key=printable(insight.validation_key) or None,
+    )
 
 
 def findings_part(insight: Insight) -> tuple[RunFinding, ...]:

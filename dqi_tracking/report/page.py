@@ -107,6 +107,8 @@ def phases_html(
         state_worth=STATE_WORTH[insight.state.name],
         checks_worth=CHECKS_WORTH,
         no_finding=NO_FINDING,
+        validation_key=printable(insight.validation_key, limit=LIMIT),
+        compared_with=printable(insight.compared_with, limit=LIMIT),
         phases=parts,
         phases_from="" if phases.startswith("auto") else printable(phases, limit=LIMIT),
         components=COMPONENTS if score.status in ("ok", "flat") else (),
