@@ -66,8 +66,8 @@ STATE_WORTH: dict[StateName, str] = {
 `studies/convergence_study.py`."""
 
 CHECKS_WORTH = (
-    "Of published runs 2 to 8 % have a finding, nearly always a real event, so look at it; a resume "
-    "that was spliced in and data that was repeated are often missed."
+    "Of published runs 2 to 8 % have a finding, nearly always a real event, so look at it; a "
+    "resume that was spliced in and data that was repeated are often missed."
 )
 """What the direct checks are worth, by `studies/checks_study.py`."""
 
