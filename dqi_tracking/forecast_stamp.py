@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from dqi_tracking.horizons import planned_step, span_of, twice
+from dqi_tracking.context.horizons import planned_step, span_of, twice
 from dqi_tracking.insight.forecast import forecast
 from dqi_tracking.names import FORECAST
 from dqi_tracking.trackers.base import FINISHED

@@ -7,20 +7,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dqi_tracking.companions import LEARNING_RATES, Companion, read_companion
+from dqi_tracking.context.companions import LEARNING_RATES, Companion, read_companion
+from dqi_tracking.context.horizons import Horizon, horizon_of
+from dqi_tracking.context.plans import planned_columns
 from dqi_tracking.errors import ConfigError, HistoryError
-from dqi_tracking.horizons import Horizon, horizon_of
 from dqi_tracking.insight.forecast import forecast
 from dqi_tracking.insight.forecasting.verdict import number
 from dqi_tracking.insight.stopping import advise
-from dqi_tracking.plans import planned_columns
 from dqi_tracking.trackers import open_tracker
 from dqi_tracking.trackers.base import RUNNING
 from dqi_tracking.trackers.single import single_run
 
 if TYPE_CHECKING:
     from dqi_tracking.config import Settings
-    from dqi_tracking.horizons import Ahead
+    from dqi_tracking.context.horizons import Ahead
     from dqi_tracking.insight.forecasting.calibration import Calibration
     from dqi_tracking.insight.forecasting.result import Forecast
     from dqi_tracking.insight.stopping import Advice

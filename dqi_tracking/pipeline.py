@@ -12,15 +12,15 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dqi_tracking.context.layer_reading import listed_layers
+from dqi_tracking.context.phase_plan import RULE, PhasePlan, check_phases, plan_of
 from dqi_tracking.engine import ENGINE_VERSION, score
 from dqi_tracking.engine.fusion import checked_weights
 from dqi_tracking.errors import DQIError, MissingMetric, TrackerError, masked
 from dqi_tracking.forecast_stamp import forecast_metrics, lacks_forecast
 from dqi_tracking.insight.insight import INSIGHT_VERSION, insight_of
 from dqi_tracking.insight.layers import layers_json
-from dqi_tracking.layer_reading import listed_layers
 from dqi_tracking.names import LAYERS_FILE
-from dqi_tracking.phase_plan import RULE, PhasePlan, check_phases, plan_of
 from dqi_tracking.report.artifact import phases_json
 from dqi_tracking.report.page import phases_html
 from dqi_tracking.stamp import fingerprint_of, seen, stamp_of, standing_mark
@@ -31,7 +31,7 @@ from dqi_tracking.types import Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dqi_tracking.cohort_checks import CohortChecks
+    from dqi_tracking.cohorts.checks import CohortChecks
     from dqi_tracking.config import Settings
     from dqi_tracking.insight.comparison import Comparison
     from dqi_tracking.insight.insight import Insight

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dqi_tracking.cohorts import NOWHERE, place_columns
+from dqi_tracking.cohorts.choice import Scale
+from dqi_tracking.cohorts.place import NOWHERE, place_columns
 from dqi_tracking.config import load_settings
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.names import KEY_OF_FACT, METRICS
-from dqi_tracking.population_choice import Scale
 from dqi_tracking.stamp import is_whole
 from dqi_tracking.trackers import open_tracker
 from dqi_tracking.trackers.base import Query

@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from dqi_tracking.context.phase_plan import AUTO, SCHEDULE, phase_columns
 from dqi_tracking.names import COHORT_FACTS, METRICS, STANDING
-from dqi_tracking.phase_plan import AUTO, SCHEDULE, phase_columns
 from dqi_tracking.types import COMPONENTS, Stamp
 
 if TYPE_CHECKING:

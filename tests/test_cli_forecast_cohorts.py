@@ -14,9 +14,9 @@ import pytest
 import dqi_tracking.trackers
 from dqi_tracking import backtest, calibrate
 from dqi_tracking.cli import main
+from dqi_tracking.cohorts.finished_runs import FinishedRuns
 from dqi_tracking.config import Settings
 from dqi_tracking.errors import ReadRejected
-from dqi_tracking.finished_runs import FinishedRuns
 from dqi_tracking.trackers.base import Reading
 from dqi_tracking.types import History, RunRef
 from tests.forecast_runs import cohort, turned

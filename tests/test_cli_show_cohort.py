@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from dqi_tracking import open_tracker
 from dqi_tracking.cli import main
-from dqi_tracking.cohort_histories import read_beside
+from dqi_tracking.cohorts.histories import read_beside
 from dqi_tracking.config import load_settings
 from dqi_tracking.report.printable import printable
 from dqi_tracking.trackers.single import single_run

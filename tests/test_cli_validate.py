@@ -15,12 +15,13 @@ from mlflow.entities import Metric, Param
 
 import dqi_tracking.trackers
 from dqi_tracking.cli import main
-from dqi_tracking.early_runs import Asked, EarlyRuns, can_take_part, early_runs, listed_runs
+from dqi_tracking.cohorts.finished_runs import FinishedRuns
 from dqi_tracking.errors import ReadRejected
-from dqi_tracking.finished_runs import FinishedRuns
+from dqi_tracking.fitting.early_runs import Asked, EarlyRuns, can_take_part, early_runs, listed_runs
 from dqi_tracking.insight.early_part import CONFOUNDS, features_many
 from dqi_tracking.trackers.base import Reading
 from dqi_tracking.types import History, RunRef
+from tests.file_sizes import no_large_files
 from tests.stores import Store
 from tests.tracker_harness.memory import ENTRY, MemoryHarness, SharedMemory
 
@@ -212,17 +213,13 @@ def test_what_cannot_be_asked_is_refused_before_a_run_is_read(
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(
-    add: Add, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    add: Add, capsys: Captured, tmp_path: Path
 ) -> None:
     add("r")
     path = tmp_path / "v.html"
-
-    def full(self: Path, data: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    assert main([*MEMORY, "--html", str(path)]) == 2
-    assert "cannot be written: No space left on device" in capsys.readouterr().err
+    with no_large_files():
+        assert main([*MEMORY, "--html", str(path)]) == 2
+    assert "cannot be written: File too large" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -237,8 +234,8 @@ def test_the_early_part_ends_by_the_median_end_of_the_group(
     add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # several chunks, and histories that go to the disk
-    monkeypatch.setattr("dqi_tracking.early_runs._CHUNK", 2)
-    monkeypatch.setattr("dqi_tracking.early_runs._IN_MEMORY", 1)
+    monkeypatch.setattr("dqi_tracking.fitting.early_runs._CHUNK", 2)
+    monkeypatch.setattr("dqi_tracking.fitting.early_runs._IN_MEMORY", 1)
     random = np.random.default_rng(5)
     lengths = {"a": (40, 60, 90), "b": (30, 300)}
     made: dict[str, tuple[list[float], float]] = {}

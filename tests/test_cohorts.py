@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dqi_tracking.cohorts import optimizer_of, place_of, size_text
+from dqi_tracking.cohorts.place import optimizer_of, place_of, size_text
 from dqi_tracking.types import RunRef, Stamp
 
 

@@ -52,7 +52,7 @@ class Counted(MemoryTracker):
 def one_pass(
     tracker: MemoryTracker, settings: Settings = SCHEDULE, **given: bool
 ) -> dict[str, Outcome]:
-    from dqi_tracking.phase_plan import phase_columns
+    from dqi_tracking.context.phase_plan import phase_columns
 
     refs = list(tracker.find(Query(columns=phase_columns(settings.phases))))
     current = begin(ScoringOptions.of(settings), **given)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dqi_tracking import Query, backfill
 from dqi_tracking.backfill.cohort_ranking import Cohorts, Standings
-from dqi_tracking.cohorts import place_of
+from dqi_tracking.cohorts.place import place_of
 from dqi_tracking.config import load_settings
 from dqi_tracking.errors import ConfigError, TransientTrackerError, WriteRejected
 from dqi_tracking.insight.population import standing

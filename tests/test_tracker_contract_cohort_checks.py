@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dqi_tracking.cohort_histories import read_beside, sampled, with_curves
+from dqi_tracking.cohorts.histories import read_beside, sampled, with_curves
+from dqi_tracking.cohorts.populations import population_at
 from dqi_tracking.insight.checks import check
-from dqi_tracking.populations import population_at
 from dqi_tracking.stamp import standing_mark
 from tests.insight_runs import clean_run
 from tests.tracker_harness.base import Harness

@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 
 from dqi_tracking import Query
+from dqi_tracking.fitting.weighting import NO_OUTCOME, scored_runs
 from dqi_tracking.trackers.columns import EVERY
 from dqi_tracking.types import PHASES, Stamp
-from dqi_tracking.weighting import NO_OUTCOME, scored_runs
 from tests.tracker_harness.base import Harness
 
 pytest_plugins = ["tests.tracker_harness.fixtures", "tests.wandb_server.fixtures"]

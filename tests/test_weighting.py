@@ -8,10 +8,10 @@ import pytest
 
 from dqi_tracking import ConfigError
 from dqi_tracking.engine import ENGINE_VERSION
+from dqi_tracking.fitting.weighting import NO_OUTCOME, Scored, scored_runs
 from dqi_tracking.stamp import iso_time
 from dqi_tracking.trackers.memory import MemoryRun, MemoryTracker
 from dqi_tracking.types import Stamp
-from dqi_tracking.weighting import NO_OUTCOME, Scored, scored_runs
 from tests.recorder import Recorder, curve
 
 NAN = math.nan

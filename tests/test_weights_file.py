@@ -13,9 +13,9 @@ from dqi_tracking import ConfigError
 from dqi_tracking.cli.options import settings_of
 from dqi_tracking.engine import ENGINE_VERSION
 from dqi_tracking.errors import WriteRejected
+from dqi_tracking.fitting.weights_file import WeightsFile, chosen_weights
 from dqi_tracking.insight.weights import WeightFit, fit_weights
 from dqi_tracking.pipeline import ScoringOptions
-from dqi_tracking.weights_file import WeightsFile, chosen_weights
 from tests.test_weights import planted
 
 

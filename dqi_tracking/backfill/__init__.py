@@ -86,9 +86,9 @@ def backfill(
     forecast : bool
         Also write `dqi_forecast`, `dqi_forecast_gain` and `dqi_forecast_step` on runs that are not
         finished: the loss to expect, its gain over now, and the step of both, which is the last
-        one by the run's own params, config or tags (`plans.PLANNED_STEPS`), else twice the steps
-        so far. Running runs are then part of the pass. Scoring a run again without this takes
-        them off.
+        one by the run's own params, config or tags (`context.plans.PLANNED_STEPS`), else twice
+        the steps so far. Running runs are then part of the pass. Scoring a run again without this
+        takes them off.
     population : str, optional
         ``FILE`` or ``FILE:COHORT`` of a saved population that holds curves: each run is checked
         against those of its cohort, too. The file is part of the fingerprint; a run of a cohort
@@ -138,10 +138,10 @@ def backfill(
     from dqi_tracking.backfill.standing import RankingAtEnd
     from dqi_tracking.backfill.status import failed_before
     from dqi_tracking.config import load_settings
+    from dqi_tracking.context.phase_plan import phase_columns
+    from dqi_tracking.context.plans import planned_columns
     from dqi_tracking.errors import ConfigError
-    from dqi_tracking.phase_plan import phase_columns
     from dqi_tracking.pipeline import ScoringOptions, begin
-    from dqi_tracking.plans import planned_columns
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.base import Query
     from dqi_tracking.trackers.keeping import kept_view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dqi_tracking.cohort_checks import CohortChecks
+from dqi_tracking.cohorts.checks import CohortChecks
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dqi_tracking.cohorts import MAX_LABEL, label_of, optimizer_of, size_text
+from dqi_tracking.cohorts.place import MAX_LABEL, label_of, optimizer_of, size_text
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.cohort import ranks
 from dqi_tracking.insight.population import MIN_COHORT, moved, standing

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dqi_tracking.backfill.cohort_ranking import Cohorts, Standings
 from dqi_tracking.backfill.executor import carry_out
 from dqi_tracking.backfill.schedule import PassStop
-from dqi_tracking.cohorts import columns_for
+from dqi_tracking.cohorts.place import columns_for
 from dqi_tracking.errors import DQIError, RunNotFound, TransientTrackerError, masked
 from dqi_tracking.trackers.base import Query
 from dqi_tracking.types import Outcome

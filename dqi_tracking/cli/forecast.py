@@ -129,7 +129,7 @@ def forecast(
             fix="leave them out, or give --calibrate or --backtest",
         )
     from dqi_tracking.cli.forecast_words import print_outlook
-    from dqi_tracking.horizons import ahead_of
+    from dqi_tracking.context.horizons import ahead_of
     from dqi_tracking.outlook import look_ahead
 
     if at is not None and epochs is not None:
@@ -151,7 +151,7 @@ def calibration_of(path: Path | None) -> Calibration | None:
     """Return the calibration of a file, or None for that of the package."""
     if path is None:
         return None
-    from dqi_tracking.calibration_file import read_calibration
+    from dqi_tracking.fitting.calibration_file import read_calibration
 
     return read_calibration(path)
 

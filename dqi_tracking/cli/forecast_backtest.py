@@ -43,7 +43,7 @@ def backtest_on(
     rising: bool,
 ) -> ExitCode:
     """Replay the advice on the finished runs of an address, and print what came of it."""
-    from dqi_tracking.finished_runs import FinishedRuns
+    from dqi_tracking.cohorts.finished_runs import FinishedRuns
     from dqi_tracking.trackers import open_tracker
 
     tracker = open_tracker(address, settings=settings)

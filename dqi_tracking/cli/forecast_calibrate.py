@@ -14,8 +14,8 @@ from dqi_tracking.report.printable import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dqi_tracking.cohorts.finished_runs import FinishedRuns
     from dqi_tracking.config import Settings
-    from dqi_tracking.finished_runs import FinishedRuns
 
 COLUMNS = ("ahead", "curves", "low80", "high80", "low90", "high90")
 MAX_FAILURES = 10
@@ -37,8 +37,8 @@ def calibrate_on(
         raise ConfigError(
             f"`{out}` is no file in a folder that is there", fix="name a file in one that is"
         )
-    from dqi_tracking.calibration_file import write_calibration
-    from dqi_tracking.finished_runs import FinishedRuns
+    from dqi_tracking.cohorts.finished_runs import FinishedRuns
+    from dqi_tracking.fitting.calibration_file import write_calibration
     from dqi_tracking.insight.forecasting import conformal
     from dqi_tracking.trackers import open_tracker
 

@@ -198,7 +198,7 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
 
 
 def _weights(text: str) -> dict[str, Any]:
-    from dqi_tracking.weights_file import chosen_weights
+    from dqi_tracking.fitting.weights_file import chosen_weights
 
     found = chosen_weights(text)
     if not found.is_supported:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from dqi_tracking.errors import ConfigError, WriteRejected
+from dqi_tracking.whole_file import write_whole
 
 if TYPE_CHECKING:
     from dqi_tracking.report.figure_style import PictureFormat
@@ -63,19 +63,14 @@ class PlotFile(NamedTuple):
         WriteRejected
             When the disk does not take it.
         """
-        # what a link leads to is replaced, not the link
-        target = self.path.resolve()
-        part = target.with_name(f".dqi-{uuid.uuid4().hex}.part")
         try:
-            part.write_bytes(picture)
-            part.replace(target)
+            # what a link leads to is replaced, not the link
+            write_whole(self.path.resolve(), picture)
         except OSError as error:
             raise WriteRejected(
                 f"the plot cannot be written to `{self.path}`: {error.strerror}",
                 fix="see that there is room and that you may write there, or name another place",
             ) from error
-        finally:
-            _remove(part)
 
 
 def _free(path: Path) -> Path:
@@ -94,14 +89,6 @@ def _free(path: Path) -> Path:
             f"no folder `{path.parent}` for the plot", fix="make it, or name another with --plot"
         )
     return path
-
-
-def _remove(part: Path) -> None:
-    try:
-        part.unlink(missing_ok=True)
-    except OSError:
-        # the error that tells why is on its way
-        return
 
 
 def _size(text: str) -> tuple[float, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +14,7 @@ from dqi_tracking.cli.output import Rows, talk
 from dqi_tracking.cli.progress import progress_bar
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.report.printable import printable
+from dqi_tracking.whole_file import write_whole
 
 if TYPE_CHECKING:
     from dqi_tracking.insight.saved_population import Population
@@ -74,9 +73,9 @@ def save(
             f"`{printable(str(file))}` is no file in a folder that is there",
             fix="name a file in one that is",
         )
-    from dqi_tracking.cohort_histories import for_losses, sampled, with_curves
+    from dqi_tracking.cohorts.histories import for_losses, sampled, with_curves
+    from dqi_tracking.cohorts.populations import population_at
     from dqi_tracking.insight.population import MIN_COHORT
-    from dqi_tracking.populations import population_at
     from dqi_tracking.trackers import open_tracker
 
     if 0 < curves < MIN_COHORT:
@@ -128,13 +127,9 @@ def _write(path: Path, text: str) -> None:
     ConfigError
         When the disk does not take it.
     """
-    target = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        target.write_text(text, encoding="utf-8")
-        target.replace(path)
+        write_whole(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            target.unlink(missing_ok=True)
         raise ConfigError(
             f"`{printable(str(path))}` cannot be written: {error.strerror or error}",
             fix="free space, or name a folder that may be written to",

@@ -68,7 +68,7 @@ def rank(
     """
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
-    from dqi_tracking.population_choice import Scale
+    from dqi_tracking.cohorts.choice import Scale
     from dqi_tracking.ranking import COLUMNS, rank_runs
     from dqi_tracking.trackers import open_tracker
     from dqi_tracking.trackers.keeping import kept_view

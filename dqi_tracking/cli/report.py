@@ -10,7 +10,7 @@ import typer
 from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.output import say, talk
-from dqi_tracking.cli.whole_file import checked, write_whole
+from dqi_tracking.cli.output_file import checked, write_checked
 from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def report(
     if path is None:
         sys.stdout.buffer.write(page)
         return ExitCode.DONE
-    write_whole(path, page, "-o")
+    write_checked(path, page, "-o")
     _tell(experiment, path, page, no_scripts=no_scripts)
     return ExitCode.DONE
 

@@ -63,8 +63,8 @@ def score(
     options.speak(verbose)
     settings = options.settings_of(locals())
     form = options.format_of(as_json, as_csv)
-    from dqi_tracking.cohort_checks import CohortChecks
-    from dqi_tracking.phase_plan import phase_columns
+    from dqi_tracking.cohorts.checks import CohortChecks
+    from dqi_tracking.context.phase_plan import phase_columns
     from dqi_tracking.pipeline import ScoringOptions, begin, process
     from dqi_tracking.ranking import SCORE_COLUMNS
     from dqi_tracking.trackers import open_tracker

@@ -96,15 +96,15 @@ def show(
         population_standing,
         written_standing,
     )
-    from dqi_tracking.cohort_checks import CohortChecks
-    from dqi_tracking.cohort_histories import read_beside
-    from dqi_tracking.cohorts import columns_for, place_columns
+    from dqi_tracking.cohorts.checks import CohortChecks
+    from dqi_tracking.cohorts.choice import Scale
+    from dqi_tracking.cohorts.histories import read_beside
+    from dqi_tracking.cohorts.place import columns_for, place_columns
+    from dqi_tracking.context.layer_reading import read_layers
+    from dqi_tracking.context.phase_plan import phase_columns
+    from dqi_tracking.context.plans import planned_columns
     from dqi_tracking.insight.layers import layers_json
-    from dqi_tracking.layer_reading import read_layers
-    from dqi_tracking.phase_plan import phase_columns
     from dqi_tracking.pipeline import ScoringOptions, begin, examine
-    from dqi_tracking.plans import planned_columns
-    from dqi_tracking.population_choice import Scale
     from dqi_tracking.ranking import COLUMNS
     from dqi_tracking.stamp import fingerprint_of, stamp_of, standing_mark
     from dqi_tracking.trackers import open_tracker

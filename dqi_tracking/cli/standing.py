@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dqi_tracking.cohorts import optimizer_of, place_of
+from dqi_tracking.cohorts.place import optimizer_of, place_of
 from dqi_tracking.insight.cohort import CohortRanks
 from dqi_tracking.insight.population import MIN_COHORT, Standing
 from dqi_tracking.names import STANDING
@@ -15,10 +15,10 @@ from dqi_tracking.report.printable import printable
 from dqi_tracking.stamp import standing_mark
 
 if TYPE_CHECKING:
-    from dqi_tracking.cohorts import Place
+    from dqi_tracking.cohorts.choice import Against
+    from dqi_tracking.cohorts.place import Place
     from dqi_tracking.insight.comparison import Beside
     from dqi_tracking.insight.insight import Insight
-    from dqi_tracking.population_choice import Against
     from dqi_tracking.types import RunRef
 
 _DQI, _LOSS, _GRAD = STANDING

@@ -12,8 +12,8 @@ from dqi_tracking.cli import options
 from dqi_tracking.cli.exits import ExitCode
 from dqi_tracking.cli.forecast_calibrate import told_failures
 from dqi_tracking.cli.output import say, talk
+from dqi_tracking.cli.output_file import checked, write_checked
 from dqi_tracking.cli.progress import progress_bar
-from dqi_tracking.cli.whole_file import checked, write_whole
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.report.printable import printable
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dqi_tracking.config import Settings
-    from dqi_tracking.early_runs import Asked, EarlyRuns
+    from dqi_tracking.fitting.early_runs import Asked, EarlyRuns
     from dqi_tracking.insight.validation import ValidationReport
 
 _LONG = 100
@@ -109,7 +109,7 @@ def validate(
         for option, name, ending in (("--html", html, "html"), ("--markdown", markdown, "md"))
         if name is not None
     }
-    from dqi_tracking.early_runs import Asked
+    from dqi_tracking.fitting.early_runs import Asked
 
     asked = Asked(
         outcome=outcome,
@@ -144,8 +144,8 @@ def _signals(text: str) -> tuple[str, ...]:
 
 
 def _gathered(address: str, asked: Asked, settings: Settings) -> EarlyRuns:
-    from dqi_tracking.early_runs import can_take_part, early_runs, listed_runs
-    from dqi_tracking.finished_runs import FinishedRuns
+    from dqi_tracking.cohorts.finished_runs import FinishedRuns
+    from dqi_tracking.fitting.early_runs import can_take_part, early_runs, listed_runs
     from dqi_tracking.trackers import open_tracker
 
     tracker = open_tracker(address, settings=settings)
@@ -194,7 +194,7 @@ def _write(report: ValidationReport, files: dict[str, Path]) -> None:
 
     makers = {"--html": validation_html, "--markdown": validation_markdown}
     for option, path in files.items():
-        write_whole(path, makers[option](report).encode(), option)
+        write_checked(path, makers[option](report).encode(), option)
         talk(f"report: {printable(str(path))}")
 
 

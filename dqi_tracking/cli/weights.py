@@ -15,8 +15,8 @@ from dqi_tracking.errors import ConfigError
 from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
+    from dqi_tracking.fitting.weights_file import WeightsFile
     from dqi_tracking.insight.weighing.result import WeightFit
-    from dqi_tracking.weights_file import WeightsFile
 
 app = typer.Typer(
     help="Weights of the phases, learned from outcomes.",
@@ -81,10 +81,10 @@ def fit(
     if output is not None and not output.expanduser().parent.is_dir():
         raise ConfigError(f"no folder `{output.parent}` for the weights", fix="make it first")
     from dqi_tracking.cli.weights_table import print_fit, print_rows
+    from dqi_tracking.fitting.weighting import scored_runs
+    from dqi_tracking.fitting.weights_file import WeightsFile
     from dqi_tracking.insight.weights import fit_weights
     from dqi_tracking.trackers import open_tracker
-    from dqi_tracking.weighting import scored_runs
-    from dqi_tracking.weights_file import WeightsFile
 
     tracker = open_tracker(address, settings=settings)
     try:

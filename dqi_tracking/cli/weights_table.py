@@ -11,16 +11,16 @@ from dqi_tracking.cli.options import Format
 from dqi_tracking.cli.output import Rows, say
 from dqi_tracking.cli.table import print_table
 from dqi_tracking.engine.fusion import PHASE_WEIGHTS
+from dqi_tracking.fitting.weighting import NO_OUTCOME
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import PHASES
-from dqi_tracking.weighting import NO_OUTCOME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dqi_tracking.fitting.weighting import Scored
+    from dqi_tracking.fitting.weights_file import WeightsFile
     from dqi_tracking.insight.weighing.result import Skill, WeightFit
-    from dqi_tracking.weighting import Scored
-    from dqi_tracking.weights_file import WeightsFile
 
 COLUMNS = ("weights", *PHASES, "within groups", "95 %", "over all runs")
 CSV = ("weights", *PHASES, "within", "low", "high", "pooled")

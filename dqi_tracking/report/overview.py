@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from dqi_tracking.report.experiment import EXAMPLES, Experiment, Linked, column
@@ -19,6 +17,7 @@ from dqi_tracking.report.meaning import MEANS, STATUSES
 from dqi_tracking.report.printable import printable
 from dqi_tracking.report.small_curve import SMALL_HEIGHT, SMALL_WIDTH, small_curve
 from dqi_tracking.report.summaries import QUANTILES, groups, share, spreads, weaknesses
+from dqi_tracking.report.templates import template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +73,7 @@ def overview_html(
     high = _high(early, late)
     found_groups = groups(numbered)
     unscored = experiment.unscored
-    return _template().render(
+    return template("overview.html.jinja").render(
         experiment=experiment,
         what_it_is=WHAT_IT_IS,
         numbered=len(numbered),
@@ -102,24 +101,6 @@ def overview_html(
         text=_text,
         link=_link,
     )
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("dqi_tracking", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # names stay as short as they are; what could end a script is escaped all the same
-    environment.policies["json.dumps_kwargs"] = {
-        "ensure_ascii": False,
-        "separators": (",", ":"),
-        "allow_nan": False,
-    }
-    return environment.get_template("overview.html.jinja")
 
 
 def _percent(position: float) -> str:

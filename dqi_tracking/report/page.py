@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 from typing import NamedTuple
-
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 
 from dqi_tracking.engine.components import MIN_POINTS
 from dqi_tracking.insight.insight import Insight
@@ -27,6 +24,7 @@ from dqi_tracking.report.meaning import (
     WHAT_IT_IS,
 )
 from dqi_tracking.report.printable import printable
+from dqi_tracking.report.templates import template
 from dqi_tracking.types import (
     COMPONENTS,
     Component,
@@ -93,7 +91,7 @@ def phases_html(
     weakest = score.weakest if score.status == "ok" else None
     parts = [_phase(name, phase, score) for name, phase in score.phases.items()]
     render = partial(
-        _template().render,
+        template("phases.html.jinja").render,
         title=name or run_id or "unnamed run",
         run_id=run_id,
         group=printable(ref.group, limit=LIMIT),
@@ -168,19 +166,6 @@ def _share(value: float) -> str:
     if math.isnan(value):
         return "—"
     return "<0.001" if 0.0 < value < 0.0005 else f"{value:.3f}"
-
-
-@cache
-def _template() -> Template:
-    folder = files("dqi_tracking.report")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(lambda name: folder.joinpath(name).read_text(encoding="utf-8")),
-    )
-    return environment.get_template("phases.html.jinja")
 
 
 def _percent(position: float) -> str:

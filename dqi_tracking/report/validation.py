@@ -9,12 +9,10 @@ import json
 import math
 import re
 from dataclasses import asdict
-from functools import cache
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-
 from dqi_tracking.report.printable import printable
+from dqi_tracking.report.templates import template
 from dqi_tracking.report.validation_tables import tables
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ def validation_markdown(report: ValidationReport) -> str:
 
 def validation_html(report: ValidationReport) -> str:
     """Return a report as one self-contained page without scripts, for light, dark and paper."""
-    return _template().render(
+    return template("validation.html.jinja").render(
         report=report,
         title=TITLE,
         tables=tables(report),
@@ -73,18 +71,6 @@ def validation_json(report: ValidationReport) -> str:
     del study["predicted"]
     study["groups"] = [{"name": name, "runs": runs} for name, runs in report.study.groups]
     return json.dumps(_plain({"schema_version": SCHEMA_VERSION} | content), allow_nan=False)
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("dqi_tracking", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("validation.html.jinja")
 
 
 def _facts(report: ValidationReport) -> list[tuple[str, str]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import uuid
 from typing import TYPE_CHECKING, Any, cast
 
 from dqi_tracking.errors import WriteRejected
@@ -13,10 +11,10 @@ from dqi_tracking.names import FOLDER, METRICS, OWN_FILES
 from dqi_tracking.trackers.summary import from_summary, to_summary
 from dqi_tracking.trackers.wandb_offline.folder import shown
 from dqi_tracking.types import Stamp
+from dqi_tracking.whole_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from dqi_tracking.trackers.wandb_offline.folder import LogFile
 
@@ -67,7 +65,7 @@ def write_beside(file: LogFile, stamp: Stamp, files: Mapping[str, bytes], run: s
         _refuse_link(file, run)
         file.place.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            _put(file.place / name, content)
+            write_whole(file.place / name, content)
     except OSError as error:
         raise WriteRejected(
             f"`{shown(file.place)}` does not take the score: {error.strerror or error}",
@@ -124,18 +122,3 @@ def _refuse_link(file: LogFile, run: str) -> None:
             raise WriteRejected(
                 f"`{shown(folder)}` is a link", fix="put a folder in its place", run=run
             )
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a file so that it is there as a whole or not at all."""
-    # a name of its own, for a second backfill may write the same file
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 
 from dqi_tracking.errors import ConfigError
+from dqi_tracking.whole_file import write_whole
 
 
 def checked(output: str, option: str, example: str) -> Path:
@@ -46,7 +45,7 @@ def checked(output: str, option: str, example: str) -> Path:
     return path
 
 
-def write_whole(path: Path, content: bytes, option: str) -> None:
+def write_checked(path: Path, content: bytes, option: str) -> None:
     """Write a file whole or not at all, so that nobody opens half of it.
 
     Raises
@@ -54,17 +53,13 @@ def write_whole(path: Path, content: bytes, option: str) -> None:
     ConfigError
         When the disk does not take it.
     """
-    # a pipe or device is written to, never replaced
-    special = path.exists() and not path.is_file()
-    target = path if special else path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        target.write_bytes(content)
-        if target != path:
-            target.replace(path)
+        if path.exists() and not path.is_file():
+            # a pipe or device is written to, never replaced
+            path.write_bytes(content)
+        else:
+            write_whole(path, content)
     except OSError as error:
-        if target != path:
-            with suppress(OSError):
-                target.unlink(missing_ok=True)
         raise ConfigError(
             f"`{path}` cannot be written: {error.strerror or error}",
             fix=f"free space, or name a folder that may be written to with {option}",

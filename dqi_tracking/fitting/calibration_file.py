@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 from dqi_tracking.errors import ConfigError, WriteRejected
 from dqi_tracking.insight.forecasting.calibration import Calibration
+from dqi_tracking.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,12 +50,9 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     WriteRejected
         When the disk does not take it.
     """
-    part = path.with_name(f".dqi-{uuid.uuid4().hex}.part")
     try:
-        part.write_text(calibration.to_json() + "\n", encoding="utf-8")
-        part.replace(path)
+        write_whole(path, f"{calibration.to_json()}\n".encode())
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise WriteRejected(
             f"the calibration cannot be written to `{path}`: {error.strerror or error}",
             fix="see that the folder is there and that you may write to it, or name another file",

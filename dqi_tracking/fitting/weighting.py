@@ -11,7 +11,7 @@ import numpy as np
 
 from dqi_tracking.engine import ENGINE_VERSION
 from dqi_tracking.errors import ConfigError
-from dqi_tracking.logged_columns import number_of, unknown_column
+from dqi_tracking.fitting.logged_columns import number_of, unknown_column
 from dqi_tracking.stamp import is_whole
 from dqi_tracking.trackers.base import Query
 from dqi_tracking.types import PHASES

@@ -7,10 +7,10 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dqi_tracking.cohorts import label_of
+from dqi_tracking.cohorts.choice import Chosen
+from dqi_tracking.cohorts.place import label_of
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.comparison import Beside, Comparison
-from dqi_tracking.population_choice import Chosen
 from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from dqi_tracking.cohorts import NOWHERE, label_of
+from dqi_tracking.cohorts.place import NOWHERE, label_of
+from dqi_tracking.cohorts.populations import is_comparable
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.population import measures, weakest
 from dqi_tracking.insight.saved_population import Population, reference
 from dqi_tracking.names import SCORES, STANDING
-from dqi_tracking.populations import is_comparable
 from dqi_tracking.report.printable import printable
 from dqi_tracking.types import COMPONENTS
 

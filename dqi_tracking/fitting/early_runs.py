@@ -12,14 +12,14 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from dqi_tracking.errors import WriteRejected
+from dqi_tracking.fitting.logged_columns import number_of, unknown_column
 from dqi_tracking.insight.early_part import CONFOUNDS, SIGNALS, Features, features_many
-from dqi_tracking.logged_columns import number_of, unknown_column
 from dqi_tracking.trackers.base import Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dqi_tracking.finished_runs import FinishedRuns
+    from dqi_tracking.cohorts.finished_runs import FinishedRuns
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import FloatArray, History, RunRef
 

@@ -6,9 +6,9 @@ import math
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from dqi_tracking.companions import EPOCHS, read_companion, steps_an_epoch
+from dqi_tracking.context.companions import EPOCHS, read_companion, steps_an_epoch
+from dqi_tracking.context.plans import PLANNED_EPOCHS, PLANNED_STEPS, plans_of
 from dqi_tracking.errors import ConfigError
-from dqi_tracking.plans import PLANNED_EPOCHS, PLANNED_STEPS, plans_of
 
 if TYPE_CHECKING:
     from dqi_tracking.config import Settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from dqi_tracking.engine import ENGINE_VERSION
 from dqi_tracking.engine.fusion import checked_weights
 from dqi_tracking.errors import ConfigError, WriteRejected
+from dqi_tracking.whole_file import write_whole
 
 if TYPE_CHECKING:
     from dqi_tracking.insight.weighing.result import WeightFit
@@ -96,12 +96,9 @@ class WeightsFile(BaseModel):
         WriteRejected
             When the disk does not take it.
         """
-        part = path.with_name(f".dqi-{uuid.uuid4().hex}.part")
         try:
-            part.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            part.replace(path)
+            write_whole(path, f"{self.model_dump_json(indent=1)}\n".encode())
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise WriteRejected(
                 f"the weights cannot be written to `{path}`: {error.strerror or error}",
                 fix="see that the folder is there and that you may write to it, or name another "

@@ -112,7 +112,7 @@ def size_text(sizes: Sequence[int]) -> str:
 
     Examples
     --------
-    >>> from dqi_tracking.cohorts import size_text
+    >>> from dqi_tracking.cohorts.place import size_text
     >>> size_text([24, 24, 24]), size_text([24, 23, 8])
     ('24', '24; loss 23; grad 8')
     """

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from dqi_tracking.cohorts import label_of
+from dqi_tracking.cohorts.place import label_of
 from dqi_tracking.engine import ENGINE_VERSION
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.insight.population import measures

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
-from dqi_tracking.cohorts import label_of
-from dqi_tracking.finished_runs import FinishedRuns
+from dqi_tracking.cohorts.finished_runs import FinishedRuns
+from dqi_tracking.cohorts.place import label_of
 from dqi_tracking.insight.checks import CohortCurves
 from dqi_tracking.insight.checks.cohort_curves import MIN_RUNS
 from dqi_tracking.insight.comparison import Beside, Comparison
@@ -21,9 +21,9 @@ from dqi_tracking.trackers.base import Query
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from dqi_tracking.cohorts.populations import Saved
     from dqi_tracking.config import Settings
     from dqi_tracking.insight.saved_population import Population
-    from dqi_tracking.populations import Saved
     from dqi_tracking.trackers.base import Tracker
     from dqi_tracking.types import History, RunRef
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dqi_tracking.cohorts import label_of
+from dqi_tracking.cohorts.place import label_of
 from dqi_tracking.errors import MissingMetric
 from dqi_tracking.insight.backtest import backtest
 from dqi_tracking.insight.forecasting.calibration import calibrate

@@ -1,0 +1,1 @@
+"""Which runs are compared with which, by what the listing tells, saved populations, and curves."""

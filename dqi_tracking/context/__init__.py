@@ -1,0 +1,1 @@
+"""What a run tells beside its history: where it plans to end, its phases, other series, layers."""

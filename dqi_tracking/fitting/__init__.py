@@ -1,0 +1,1 @@
+"""What is learned from many finished runs, and the files it is kept in."""
