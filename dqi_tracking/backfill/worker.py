@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import dqi_tracking
 from dqi_tracking.errors import ConfigError, DQIError, TrackerError, TransientTrackerError, masked
+from dqi_tracking.garbage import collect_seldom
 from dqi_tracking.pipeline import Pass, process
 from dqi_tracking.trackers import open_tracker
 from dqi_tracking.types import Outcome
@@ -120,6 +121,7 @@ def begin_process() -> None:
     # Ctrl-C and systemd's stop reach all processes: the starter alone decides when work ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    collect_seldom()
     # what went wrong stands in the outcomes
     logging.disable(logging.CRITICAL)
     atexit.register(_close_all)

@@ -27,9 +27,9 @@ from dqi_tracking.cli import (
     weights,
 )
 from dqi_tracking.cli.exits import ExitCode
-from dqi_tracking.cli.garbage import collected_seldom
 from dqi_tracking.cli.output import complain
 from dqi_tracking.errors import ConfigError, DQIError, HistoryError, LeaseHeld
+from dqi_tracking.garbage import collected_seldom
 
 app = typer.Typer(
     name="dqi",

@@ -70,6 +70,17 @@ def test_sqlite(benchmark, sqlite_template, tmp_path, runs):
     tell(benchmark, runs, ours, loop, peak)
 
 
+def test_sqlite_by_two_processes(benchmark, sqlite_template, tmp_path):
+    runs = 500
+    path = shutil.copy(sqlite_template, tmp_path / "ours.db")
+    fill(f"sqlite:///{path}", (tmp_path / "artifacts").as_uri(), runs)
+    copy = shutil.copy(path, tmp_path / "loop.db")
+    loop = loop_of(f"sqlite:///{copy}", runs)
+    given = (f"sqlite:///{path}", "--engine", "processes", "--jobs", "2")
+    ours, peak = benchmark.pedantic(dqi, given, rounds=1)
+    tell(benchmark, runs, ours, loop, peak)
+
+
 def test_http_over_postgres(benchmark, postgres_instance, tmp_path):
     runs = 500
     database = postgres_database(postgres_instance)
