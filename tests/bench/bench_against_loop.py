@@ -70,8 +70,8 @@ def test_sqlite(benchmark, sqlite_template, tmp_path, runs):
     tell(benchmark, runs, ours, loop, peak)
 
 
-def test_sqlite_by_two_processes(benchmark, sqlite_template, tmp_path):
-    runs = 500
+@pytest.mark.parametrize("runs", [500, 2_500])
+def test_sqlite_by_two_processes(benchmark, sqlite_template, tmp_path, runs):
     path = shutil.copy(sqlite_template, tmp_path / "ours.db")
     fill(f"sqlite:///{path}", (tmp_path / "artifacts").as_uri(), runs)
     copy = shutil.copy(path, tmp_path / "loop.db")
