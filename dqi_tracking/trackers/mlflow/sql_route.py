@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dqi_tracking.errors import masked
+from dqi_tracking.errors import ReadRejected, masked
 from dqi_tracking.trackers.keys import choose
 from dqi_tracking.trackers.mlflow.points import INFINITY
 from dqi_tracking.trackers.series import Series
@@ -260,7 +260,10 @@ def _engine(uri: str) -> Engine:
     engine = create_sqlalchemy_engine(uri)
     statements = _READ_ONLY.get(engine.dialect.name)
     if statements is None:
-        raise NotImplementedError(f"no read-only connection to {engine.dialect.name} is known here")
+        raise ReadRejected(
+            f"no read-only connection to {engine.dialect.name} is known here",
+            fix="go through the store's own server, or let MLflow's client read",
+        )
 
     def make_read_only(connection: Any, _record: object) -> None:
         cursor = connection.cursor()
