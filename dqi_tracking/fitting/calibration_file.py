@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dqi_tracking.errors import ConfigError, WriteRejected
+from dqi_tracking.errors import ConfigError
+from dqi_tracking.fitting.kept_file import keep
 from dqi_tracking.insight.forecasting.calibration import Calibration
-from dqi_tracking.whole_file import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,10 +50,4 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     WriteRejected
         When the disk does not take it.
     """
-    try:
-        write_whole(path, f"{calibration.to_json()}\n".encode())
-    except OSError as error:
-        raise WriteRejected(
-            f"the calibration cannot be written to `{path}`: {error.strerror or error}",
-            fix="see that the folder is there and that you may write to it, or name another file",
-        ) from error
+    keep(path, calibration.to_json(), "calibration")

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from dqi_tracking.engine import ENGINE_VERSION
 from dqi_tracking.engine.fusion import checked_weights
-from dqi_tracking.errors import ConfigError, WriteRejected
-from dqi_tracking.whole_file import write_whole
+from dqi_tracking.errors import ConfigError
+from dqi_tracking.fitting.kept_file import keep
 
 if TYPE_CHECKING:
     from dqi_tracking.insight.weighing.result import WeightFit
@@ -96,14 +96,7 @@ class WeightsFile(BaseModel):
         WriteRejected
             When the disk does not take it.
         """
-        try:
-            write_whole(path, f"{self.model_dump_json(indent=1)}\n".encode())
-        except OSError as error:
-            raise WriteRejected(
-                f"the weights cannot be written to `{path}`: {error.strerror or error}",
-                fix="see that the folder is there and that you may write to it, or name another "
-                "file",
-            ) from error
+        keep(path, self.model_dump_json(indent=1), "weights")
 
 
 class Chosen(NamedTuple):

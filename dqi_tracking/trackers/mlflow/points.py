@@ -52,8 +52,13 @@ def series_of(step: FloatArray, timestamp: FloatArray, value: FloatArray) -> Ser
     step, timestamp, value : array of shape (n,)
         Points that are equal in step and time keep their order; `value` is changed in place.
     """
-    value[np.abs(value) >= INFINITY] *= np.inf
+    restore_infinities(value)
     if np.all(step[1:] > step[:-1]):
         return Series(step, value)
     order = np.lexsort((timestamp, step))
     return Series(step[order], value[order])
+
+
+def restore_infinities(value: FloatArray) -> None:
+    """Put back in place the infinities that MLflow keeps as the largest numbers."""
+    value[np.abs(value) >= INFINITY] *= np.inf

@@ -11,7 +11,7 @@ import numpy as np
 
 from dqi_tracking.errors import ReadRejected, masked
 from dqi_tracking.trackers.keys import choose
-from dqi_tracking.trackers.mlflow.points import INFINITY
+from dqi_tracking.trackers.mlflow.points import restore_infinities
 from dqi_tracking.trackers.series import Series
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ def _in_order(points: _Points) -> _Points:
 
 def _series_of(points: _Points) -> Series:
     value = np.where(points["is_nan"], np.nan, points["value"])
-    value[np.abs(value) >= INFINITY] *= np.inf
+    restore_infinities(value)
     return Series(points["step"].astype(np.float64), value)
 
 
