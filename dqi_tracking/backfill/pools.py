@@ -12,12 +12,12 @@ import socket
 import time
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dqi_tracking.backfill.worker import begin_process, close_tracker, given_up, run_chunk
-from dqi_tracking.errors import ConfigError, TrackerError, TransientTrackerError, masked
+from dqi_tracking.errors import ConfigError, DQIError, TrackerError, TransientTrackerError, masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -183,11 +183,19 @@ def _connected(scheduler: str) -> Generator[Client]:
     for logger in levels:
         logger.setLevel(logging.CRITICAL)
     try:
-        with client:
-            _wait_for_worker(client, scheduler)
-            yield client
-    except OSError as error:
+        _wait_for_worker(client, scheduler)
+        yield client
+    except DQIError:
+        raise
+    except Exception as error:
+        # dask raises what it likes once it has closed itself
+        if client.status == "running" and not isinstance(error, OSError):
+            raise
         raise _scheduler_lost(f": {error}") from error
+    finally:
+        # one whose scheduler is lost closes itself too, and dask fails where the two meet
+        with suppress(OSError, RuntimeError):
+            client.close()
     # a client that ended otherwise goes on talking in its own thread
     for logger, level in levels.items():
         logger.setLevel(level)
