@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 import dqi_tracking.engine.result
-import dqi_tracking.pipeline
+import dqi_tracking.pipeline.options
 from tests.conftest import Experiment
 from tests.mlflow_runs import (
     BOTH,
@@ -119,7 +119,7 @@ def test_another_engine_scores_again(
 ) -> None:
     run_id = log_run(store, experiment.id, metrics={"loss": curve()})
     one_pass(store, experiment)
-    monkeypatch.setattr(dqi_tracking.pipeline, "ENGINE_VERSION", "next")
+    monkeypatch.setattr(dqi_tracking.pipeline.options, "ENGINE_VERSION", "next")
     monkeypatch.setattr(dqi_tracking.engine.result, "ENGINE_VERSION", "next")
     assert one_pass(store, experiment)[0].counts == {"scored": 1}
     assert written(store, run_id)["tags"]["version"] == "next"

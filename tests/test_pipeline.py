@@ -125,7 +125,7 @@ def test_a_stamp_from_before_there_was_insight_is_replaced(
     tracker: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr("dqi_tracking.pipeline.INSIGHT_VERSION", "0")
+        earlier.setattr("dqi_tracking.pipeline.options.INSIGHT_VERSION", "0")
         run_pass(tracker)
     assert set(outcomes(tracker).values()) == {"scored"}
     assert set(outcomes(tracker).values()) == {"unchanged"}

@@ -238,7 +238,7 @@ def test_the_digest_changes_with_each_version(
     version: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = ScoringOptions().digest
-    monkeypatch.setattr(f"dqi_tracking.pipeline.{version}", "another")
+    monkeypatch.setattr(f"dqi_tracking.pipeline.options.{version}", "another")
     assert ScoringOptions().digest != before
 
 
