@@ -1,10 +1,10 @@
 """Scoring everything at an address that is not scored yet.
 
-`plan` says what there is to do, `executor` does it, `report` counts it; `ledger` is this machine's
-memory of it, `recording` what a pass writes there, `lease` keeps a second one off, `status` tells
-what is known; `cohort_ranking` ranks the runs, and `standing` writes that at the end; `checking`
-holds the population that runs are checked against. `backfill` is all of it together, and light to
-import.
+`plan` says what there is to do, `executor` does it, `scoring_process` scores beside, `report`
+counts it; `ledger` is this machine's memory of it, `recording` what a pass writes there, `lease`
+keeps a second one off, `status` tells what is known; `cohort_ranking` ranks the runs, and
+`standing` writes that at the end; `checking` holds the population that runs are checked against.
+`backfill` is all of it together, and light to import.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqi_tracking.backfill.engines import check_engine, job_of, on_workers
 from dqi_tracking.backfill.pools import shared_out
+from dqi_tracking.backfill.scoring_process import scoring_process
 from dqi_tracking.backfill.worker import PATIENCE, until_down
 from dqi_tracking.errors import ConfigError, TransientTrackerError
 from dqi_tracking.pipeline import Pass, process
@@ -70,11 +71,13 @@ def execute(
     """
     check_engine(engine, scheduler, address, settings)
     if engine == "threads" or settings is None:
+        with scoring_process(current, len(refs)) as scorer:
 
-        def work(chunk: Sequence[RunRef]) -> Iterator[Outcome]:
-            return process(tracker, chunk, current)
+            def work(chunk: Sequence[RunRef]) -> Iterator[Outcome]:
+                return process(tracker, chunk, current, scorer)
 
-        yield from carry_out(work, refs, batch=tracker.batch, jobs=jobs or tracker.jobs, stop=stop)
+            jobs = jobs or tracker.jobs
+            yield from carry_out(work, refs, batch=tracker.batch, jobs=jobs, stop=stop)
         return
     done = on_workers(
         job_of(tracker, current, address, settings),
