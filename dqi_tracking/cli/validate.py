@@ -14,6 +14,7 @@ from dqi_tracking.cli.forecast_calibrate import told_failures
 from dqi_tracking.cli.output import say, talk
 from dqi_tracking.cli.output_file import checked, write_checked
 from dqi_tracking.cli.progress import progress_bar
+from dqi_tracking.cli.validation_tables import print_validation
 from dqi_tracking.errors import ConfigError
 from dqi_tracking.report.printable import printable
 
@@ -87,7 +88,7 @@ def validate(
         str | None, typer.Option(metavar=_FILE, help="Write the report as Markdown too.")
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object instead of Markdown.")
+        bool, typer.Option("--json", help="Print one JSON object instead of tables.")
     ] = False,
     where: options.Where = "",
     include_failed: options.IncludeFailed = False,
@@ -199,6 +200,9 @@ def _write(report: ValidationReport, files: dict[str, Path]) -> None:
 
 
 def _print(report: ValidationReport, *, as_json: bool) -> None:
-    from dqi_tracking.report.validation import validation_json, validation_markdown
+    if as_json:
+        from dqi_tracking.report.validation import validation_json
 
-    say((validation_json if as_json else validation_markdown)(report).rstrip("\n"))
+        say(validation_json(report).rstrip("\n"))
+    else:
+        print_validation(report)

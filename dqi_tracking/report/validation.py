@@ -44,7 +44,7 @@ def validation_markdown(report: ValidationReport) -> str:
             _row(["---:" if at in table.numbers else "---" for at in range(len(table.head))])
         )
         lines += [_row([_markdown_cell(cell) for cell in row]) for row in table.rows]
-    lines += ["", *(f"{name}: {_escaped(text)}  " for name, text in _facts(report)), ""]
+    lines += ["", *(f"{name}: {_escaped(text)}  " for name, text in facts(report)), ""]
     return "\n".join(lines)
 
 
@@ -54,7 +54,7 @@ def validation_html(report: ValidationReport) -> str:
         report=report,
         title=TITLE,
         tables=tables(report),
-        facts=_facts(report),
+        facts=facts(report),
         left=_left,
         text=_text,
     )
@@ -73,7 +73,8 @@ def validation_json(report: ValidationReport) -> str:
     return json.dumps(_plain({"schema_version": SCHEMA_VERSION} | content), allow_nan=False)
 
 
-def _facts(report: ValidationReport) -> list[tuple[str, str]]:
+def facts(report: ValidationReport) -> list[tuple[str, str]]:
+    """Return what was asked of what, as names and texts; foreign names are cut and printable."""
     study = report.study
     configurations = f"{report.n_configurations:,}" if report.n_configurations else "none given"
     return [
