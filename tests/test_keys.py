@@ -324,3 +324,8 @@ def test_each_part_of_a_sum_concerns() -> None:
     resolver = KeyResolver(load_settings(loss_aliases=("first half + second half",)))
     names = ("First Half", "second/half", "half", "loss", "first half + second half")
     assert [name for name in names if resolver.concerns(name)] == ["First Half", "second/half"]
+
+
+def test_a_chosen_gradient_norm_that_is_not_logged_leaves_the_loss_alone() -> None:
+    logged = {"loss": 9, "grad_norm": 9, "train/grad_norm": 9}
+    assert chosen(logged, grad_norm_key="none") == ("loss", None)

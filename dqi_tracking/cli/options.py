@@ -30,7 +30,12 @@ TrackingUri = Annotated[
     typer.Option(help="MLflow store to use instead of MLFLOW_TRACKING_URI."),
 ]
 LossKey = Annotated[str | None, typer.Option(help="Metric to read as the loss.")]
-GradNormKey = Annotated[str | None, typer.Option(help="Metric to read as the gradient norm.")]
+GradNormKey = Annotated[
+    str | None,
+    typer.Option(
+        help="Metric to read as the gradient norm; `none`, or any that is not logged, reads none."
+    ),
+]
 ValidationKey = Annotated[
     str | None,
     typer.Option(help="Metric to read as the validation loss, which tells overfitting."),

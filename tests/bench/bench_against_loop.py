@@ -86,6 +86,12 @@ def test_http_over_postgres(benchmark, postgres_instance, tmp_path):
     with filled_server(postgres_instance, tmp_path / "ours", runs) as server:
         ours, peak = benchmark.pedantic(dqi, (server.uri,), rounds=1)
     tell(benchmark, runs, ours, loop, peak)
+    with filled_server(postgres_instance, tmp_path / "loss alone", runs) as server:
+        alone, _ = dqi(server.uri, "--grad-norm-key", "none")
+    benchmark.extra_info |= {
+        "loss_alone_ms_a_run": round(1000 * alone / runs, 1),
+        "loss_alone_times_faster": round(loop / alone, 1),
+    }
 
 
 @contextmanager
