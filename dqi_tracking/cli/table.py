@@ -81,6 +81,14 @@ def color_system() -> Literal["auto"] | None:
     return None if os.environ.get("NO_COLOR") else "auto"
 
 
+def ruled_table() -> Table:
+    """Return a table without columns, its head ruled off and nothing around it."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+
+
 def cell(value: object) -> str:
     """Return a value as a table shows it; a number that is none as a dash."""
     if isinstance(value, float):
@@ -89,11 +97,9 @@ def cell(value: object) -> str:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = ruled_table()
     for column in columns:
         justify = "right" if column in _NUMBERS else "left"
         table.add_column(_heading(column), justify=justify, overflow="fold")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dqi_tracking.cli.table import console
+from dqi_tracking.cli.table import console, ruled_table
 from dqi_tracking.report.printable import printable
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def print_validation(report: ValidationReport) -> None:
     """Print a validation on stdout; in a terminal its lines are folded at words."""
-    from dqi_tracking.report.validation import TITLE, facts
+    from dqi_tracking.report.validation import QUESTION, TITLE, facts
     from dqi_tracking.report.validation_tables import tables
 
     out = console()
-    out.print(f"{TITLE}: {printable(report.question) or 'does it tell the outcome?'}\n")
+    out.print(f"{TITLE}: {printable(report.question) or QUESTION}\n")
     out.print(f"Verdict: {report.verdict}.", style="bold", end=" ")
     out.print(printable(report.sentence))
     for caution in report.cautions:
@@ -36,11 +36,9 @@ def print_validation(report: ValidationReport) -> None:
 
 
 def _drawn(table: Table) -> RichTable:
-    from rich import box
-    from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    drawn = ruled_table()
     for at, heading in enumerate(table.head):
         drawn.add_column(heading, justify="right" if at in table.numbers else "left")
     for row in table.rows:

@@ -24,6 +24,8 @@ SCHEMA_VERSION = 1
 LIMIT = 200
 """Characters of a name or question; longer ones are cut."""
 TITLE = "Validation"
+QUESTION = "does it tell the outcome?"
+"""Of a report that names none."""
 _MARKUP = re.compile(r"([\\`*_\[\]()#|~!$-])")
 
 
@@ -32,7 +34,7 @@ def validation_markdown(report: ValidationReport) -> str:
 
     Foreign names are escaped: they make neither markup nor HTML.
     """
-    lines = [f"# {TITLE}: {_escaped(report.question) or 'does it tell the outcome?'}", ""]
+    lines = [f"# {TITLE}: {_escaped(report.question) or QUESTION}", ""]
     lines += [f"**Verdict: {report.verdict}.** {_escaped_html(report.sentence)}", ""]
     lines += [f"- {_escaped_html(caution)}" for caution in report.cautions]
     for table in tables(report):

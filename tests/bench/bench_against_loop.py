@@ -10,14 +10,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.bench.many_runs import NAME, fill
-from tests.stores import Store, mlflow_server, postgres_database
+from tests.bench.many_runs import NAME, fill, filled_server
+from tests.stores import postgres_database
 
 LOOP, PEAK = (Path(__file__).with_name(name) for name in ("naive_loop.py", "peak.py"))
 LOOP_RUNS = {500: 500, 2_500: 100}
@@ -58,23 +56,15 @@ def tell(benchmark, runs: int, ours: float, loop: float, peak: float) -> None:
 
 
 @pytest.mark.parametrize("runs", [500, 2_500])
-def test_sqlite(benchmark, sqlite_template, tmp_path, runs):
+@pytest.mark.parametrize(
+    "options", [(), ("--engine", "processes", "--jobs", "2")], ids=["threads", "two processes"]
+)
+def test_sqlite(benchmark, sqlite_template, tmp_path, runs, options):
     path = shutil.copy(sqlite_template, tmp_path / "ours.db")
     fill(f"sqlite:///{path}", (tmp_path / "artifacts").as_uri(), runs)
     copy = shutil.copy(path, tmp_path / "loop.db")
     loop = loop_of(f"sqlite:///{copy}", runs)
-    ours, peak = benchmark.pedantic(dqi, (f"sqlite:///{path}",), rounds=1)
-    tell(benchmark, runs, ours, loop, peak)
-
-
-@pytest.mark.parametrize("runs", [500, 2_500])
-def test_sqlite_by_two_processes(benchmark, sqlite_template, tmp_path, runs):
-    path = shutil.copy(sqlite_template, tmp_path / "ours.db")
-    fill(f"sqlite:///{path}", (tmp_path / "artifacts").as_uri(), runs)
-    copy = shutil.copy(path, tmp_path / "loop.db")
-    loop = loop_of(f"sqlite:///{copy}", runs)
-    given = (f"sqlite:///{path}", "--engine", "processes", "--jobs", "2")
-    ours, peak = benchmark.pedantic(dqi, given, rounds=1)
+    ours, peak = benchmark.pedantic(dqi, (f"sqlite:///{path}", *options), rounds=1)
     tell(benchmark, runs, ours, loop, peak)
 
 
@@ -92,14 +82,6 @@ def test_http_over_postgres(benchmark, postgres_instance, tmp_path):
         "loss_alone_ms_a_run": round(1000 * alone / runs, 1),
         "loss_alone_times_faster": round(loop / alone, 1),
     }
-
-
-@contextmanager
-def filled_server(instance: str, folder: Path, runs: int) -> Iterator[Store]:
-    database = postgres_database(instance)
-    fill(database, "mlflow-artifacts:/bench", runs)
-    with mlflow_server(database, folder) as server:
-        yield server
 
 
 def test_postgres(benchmark, postgres_instance, tmp_path):

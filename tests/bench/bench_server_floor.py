@@ -13,8 +13,8 @@ import requests
 from mlflow import MlflowClient
 from mlflow.entities import Metric, RunTag
 
-from tests.bench.many_runs import NAME, fill
-from tests.stores import mlflow_server, postgres_database
+from dqi_tracking.names import METRICS
+from tests.bench.many_runs import NAME, filled_server
 
 RUNS, AT_ONCE = 200, 20
 HISTORIES = "/api/2.0/mlflow/metrics/get-history-bulk-interval"
@@ -28,7 +28,7 @@ def every_request(uri: str) -> None:
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=RUNS)
     now = int(time.time() * 1000)
-    metrics = [Metric(f"dqi_{number}", 0.5, now, 0) for number in range(22)]
+    metrics = [Metric(name, 0.5, now, 0) for name in METRICS]
     tags = [RunTag(f"dqi.{number}", "value") for number in range(10)]
     for first in range(0, RUNS, AT_ONCE):
         some = runs[first : first + AT_ONCE]
@@ -44,8 +44,6 @@ def every_request(uri: str) -> None:
 
 
 def test_the_requests_alone(benchmark, postgres_instance, tmp_path):
-    database = postgres_database(postgres_instance)
-    fill(database, "mlflow-artifacts:/bench", RUNS)
-    with mlflow_server(database, tmp_path) as server:
+    with filled_server(postgres_instance, tmp_path, RUNS) as server:
         benchmark.pedantic(every_request, (server.uri,), rounds=1)
     benchmark.extra_info["ms_a_run"] = round(1000 * benchmark.stats.stats.min / RUNS, 1)

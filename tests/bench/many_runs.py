@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import mlflow
 import numpy as np
@@ -12,6 +15,7 @@ from mlflow.entities import Metric
 from dqi_tracking import Query, Stamp, backfill, open_tracker
 from dqi_tracking.config import load_settings
 from dqi_tracking.names import STANDING
+from tests.stores import PostgresServer, Server, mlflow_server, postgres_database
 
 NAME = "bench"
 POINTS = 1_000
@@ -55,6 +59,15 @@ def fill(uri: str, artifacts: str, runs: int, points: int = POINTS) -> None:
             _copy(connection, first, uuid.uuid4().hex, f"{artifacts}/{number}", 1 + number / runs)
     # no ANALYZE, which MLflow never does: with its statistics SQLite would choose other indexes
     engine.dispose()
+
+
+@contextmanager
+def filled_server(instance: PostgresServer, folder: Path, runs: int) -> Iterator[Server]:
+    """Run a server over a database of its own, filled as by `fill`; `folder` is for artifacts."""
+    database = postgres_database(instance)
+    fill(database, "mlflow-artifacts:/bench", runs)
+    with mlflow_server(database, folder) as server:
+        yield server
 
 
 def fill_scored(uri: str, artifacts: str, runs: int, points: int) -> None:
